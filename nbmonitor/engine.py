@@ -1,0 +1,256 @@
+"""Run the probes: one guard, one order, one record.
+
+The training thread only measures and leaves the result in an inbox; whoever reads the
+Run (the flusher, `history()`) settles the inbox: values reach the host, probes derive
+their series, rows are appended. A probe that raises is switched off for the run and
+reported once, with its traceback; the training never notices.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from nbmonitor import metrics
+from nbmonitor.probe import Batch, Context, Measured, Probe, Step
+from nbmonitor.run import Run
+from nbmonitor.transfer import Transfer
+from nbmonitor.wire import PanelSpec
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A step's measurements, or values that are series already (`probes` is empty)."""
+
+    step: Step
+    probes: list[Probe]
+    transfer: Transfer | None
+    values: Measured | None = None
+
+
+class Engine:
+    """Probes at work on a Run.
+
+    Parameters
+    ----------
+    run
+        Gets the rows; its `settle` becomes this engine's.
+    probes
+        In the order in which they are asked.
+
+    Raises
+    ------
+    TypeError
+        If something given is not a `Probe`.
+    ValueError
+        If two probes have one name.
+    """
+
+    def __init__(self, run: Run, probes: Iterable[Probe]) -> None:
+        self.run = run
+        self.probes = list(probes)
+        self._lock = threading.Lock()
+        self._inbox: deque[_Entry] = deque()
+        self._off: dict[str, str] = {}
+        self._refused: set[str] = set()
+        self._first = True
+        self._batch_probes: list[Probe] = []
+        self._step_probes: list[Probe] = []
+        self._begun = False
+        names: set[str] = set()
+        for probe in self.probes:
+            if not isinstance(probe, Probe):
+                msg = f"probes are nbmonitor.Probe objects; {probe!r} was given"
+                raise TypeError(msg)
+            if probe.name in names:
+                msg = f"two probes are named {probe.name!r}; a probe's name is unique"
+                raise ValueError(msg)
+            names.add(probe.name)
+            run.declare(probe.series)
+        run.settle = self.settle
+
+    # ------------------------------------------------------------------ the guard
+
+    def _guarded(self, probe: Probe, hook: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return hook(*args)
+        except Exception as error:  # noqa: BLE001 - the one guard: no probe may stop a training
+            self._switch_off(probe, hook.__name__, error)
+            return None
+
+    def _switch_off(self, probe: Probe, hook: str, error: Exception) -> None:
+        if probe.name in self._off:
+            return
+        reason = f"{type(error).__name__}: {error}"
+        self._off[probe.name] = f"switched off for this run: {reason}"
+        self._batch_probes = [p for p in self._batch_probes if p is not probe]
+        self._step_probes = [p for p in self._step_probes if p is not probe]
+        self.run.event(
+            "probe_error",
+            None,
+            {
+                "message": f"probe {probe.name!r} raised in {hook} and is off: {reason}",
+                "probe": probe.name,
+                "hook": hook,
+                "traceback": "".join(traceback.format_exception(error)),
+            },
+        )
+
+    def _active(self) -> list[Probe]:
+        return [p for p in self.probes if p.name not in self._off]
+
+    # ------------------------------------------------------------------ a run's life
+
+    def assess(self, context: Context) -> None:
+        """Ask every probe whether it has work here, so that panels can say so early."""
+        self._off.clear()
+        for probe in self.probes:
+            reason = self._guarded(probe, probe.absent, context)
+            if reason:
+                self._off[probe.name] = reason
+
+    def begin(self, context: Context, step: int = 0) -> None:
+        """Assess, and let the probes that have work get ready for a run."""
+        self._refused.clear()
+        self.assess(context)
+        at = Step(step, time.time(), model=context.model)
+        measured: list[tuple[Probe, Measured]] = []
+        for probe in self._active():
+            first = self._guarded(probe, probe.on_begin, context)
+            if first:
+                measured.append((probe, first))
+        active = self._active()
+        self._batch_probes = [p for p in active if _overrides(p, "on_batch")]
+        self._step_probes = [p for p in active if _overrides(p, "on_step")]
+        self._first = self._begun = True
+        self._enqueue(at, measured)
+
+    def batch(self, batch: Batch) -> None:
+        """Show a micro-batch to the probes, before its forward pass."""
+        for probe in self._batch_probes:
+            self._guarded(probe, probe.on_batch, batch)
+
+    def step(self, step: Step) -> None:
+        """Let the probes measure after an optimiser step."""
+        first, self._first = self._first, False
+        measured = []
+        for probe in self._step_probes:
+            if first or step.number % probe.every == 0:
+                values = self._guarded(probe, probe.on_step, step)
+                if values:
+                    measured.append((probe, values))
+        self._enqueue(step, measured)
+
+    def log(self, step: int, logged: Measured) -> None:
+        """Take in what a Trainer or the user logged; what is not a number is noted once."""
+        numeric, refused = metrics.clean(logged)
+        for key, reason in refused.items():
+            if key not in self._refused:
+                self._refused.add(key)
+                message = f"metric {key!r} is not plotted: it is {reason}"
+                self.run.event("note", step, {"message": message, "key": key})
+        values: dict[str, float] = {}
+        for probe in self._active():
+            taken = self._guarded(probe, probe.on_log, step, numeric)
+            if taken:
+                values.update(taken)
+        self.record(step, values)
+
+    def tick(self) -> None:
+        """Let the probes measure in the background; called by the sampler's thread."""
+        if not self._begun:
+            return
+        values: dict[str, float] = {}
+        for probe in self._active():
+            taken = self._guarded(probe, probe.on_tick)
+            if taken:
+                values.update(taken)
+        self.record(self.run.step, values)
+
+    def end(self, step: Step) -> None:
+        """Let the probes measure the end, and wait for everything to arrive."""
+        measured = [
+            (probe, values)
+            for probe in self._active()
+            if (values := self._guarded(probe, probe.on_end, step))
+        ]
+        self._enqueue(step, measured)
+        self.settle(wait=True)
+
+    def record(self, step: int, values: Measured) -> None:
+        """Leave values that are series already for the Run."""
+        if values:
+            self._inbox.append(_Entry(Step(step, time.time()), [], None, values))
+            self.run.changed.set()
+
+    def _enqueue(self, step: Step, measured: list[tuple[Probe, Measured]]) -> None:
+        if measured:
+            transfer = Transfer([values for _, values in measured])
+            self._inbox.append(_Entry(step, [probe for probe, _ in measured], transfer))
+            self.run.changed.set()
+
+    # ------------------------------------------------------------------ the inbox
+
+    def settle(self, *, wait: bool = False) -> None:
+        """Append what has reached the host, in order; with `wait`, everything."""
+        with self._lock:
+            while self._inbox:
+                entry = self._inbox[0]
+                if entry.transfer is not None and not wait and not entry.transfer.ready():
+                    return
+                self._inbox.popleft()
+                values = entry.values if entry.transfer is None else self._derive(entry)
+                if values:
+                    self.run.append(entry.step.number, values, entry.step.time)
+
+    def _derive(self, entry: _Entry) -> dict[str, float]:
+        assert entry.transfer is not None
+        out: dict[str, float] = {}
+        for probe, host in zip(entry.probes, entry.transfer.host(), strict=True):
+            if probe.name in self._off:
+                continue
+            derived = self._guarded(probe, _derived, probe, entry.step, host)
+            if derived:
+                out.update(derived)
+        return out
+
+    # ------------------------------------------------------------------ what viewers see
+
+    def panels(self) -> list[PanelSpec]:
+        """Panels of all probes in order; a panel without its probe says why."""
+        out: list[PanelSpec] = []
+        for probe in self.probes:
+            absent = self._off.get(probe.name, "") or str(getattr(probe, "absence", ""))
+            reasons = {} if absent else self._guarded(probe, probe.unavailable) or {}
+            for panel in probe.panels:
+                options = dict(panel.options)
+                if reasons:
+                    options["reasons"] = dict(reasons)
+                out.append(
+                    {
+                        "id": panel.id,
+                        "title": panel.title,
+                        "view": panel.view,
+                        "keys": list(panel.keys),
+                        "tab": panel.tab,
+                        "order": panel.order,
+                        "span": panel.span,
+                        "absent": absent,
+                        "options": options,
+                    }
+                )
+        return sorted(out, key=lambda panel: panel["order"])
+
+
+def _overrides(probe: Probe, hook: str) -> bool:
+    return getattr(type(probe), hook) is not getattr(Probe, hook) or hook in vars(probe)
+
+
+def _derived(probe: Probe, step: Step, host: Measured) -> dict[str, float]:
+    derived = probe.derive(step, host)
+    return {key: float(value) for key, value in derived.items() if value is not None}

@@ -1,0 +1,72 @@
+"""Turn what users and Trainers log into floats, and say what could not be turned.
+
+Pure functions; knows neither the Run nor torch (a tensor is anything with `detach`).
+"""
+
+from __future__ import annotations
+
+import numbers
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_EVAL = re.compile(r"^(eval|test|predict)_(.+)$")
+_ALLOWED = "numbers, booleans, 0-d arrays and one-element tensors are plotted"
+
+
+def rewrite_key(key: str) -> str:
+    """Rename a Trainer log key to `area/name`, as `transformers.rewrite_logs` does."""
+    if "/" in key:
+        return key
+    match = _EVAL.match(key)
+    return f"{match[1]}/{match[2]}" if match else f"train/{key}"
+
+
+def as_float(value: Any) -> float:
+    """Return `value` as a float; NaN and ±Inf stay what they are.
+
+    Raises
+    ------
+    TypeError
+        If it is not a single number.
+    """
+    if isinstance(value, bool | np.bool_):
+        return float(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if hasattr(value, "detach"):
+        value = value.detach()
+        if value.numel() == 1 and not value.is_complex():
+            return float(value)
+        msg = f"a tensor of shape {tuple(value.shape)}; {_ALLOWED}"
+        raise TypeError(msg)
+    if isinstance(value, np.ndarray | np.generic) and np.size(value) == 1:
+        return float(np.asarray(value, dtype=np.float64).reshape(()))
+    text = repr(value)
+    shown = text if len(text) <= 60 else text[:57] + "…"
+    msg = f"{type(value).__name__} {shown}; {_ALLOWED}"
+    raise TypeError(msg)
+
+
+def clean(metrics: Mapping[Any, Any], area: str = "") -> tuple[dict[str, float], dict[str, str]]:
+    """Split metrics into floats by series key and, by key, why the others are not plotted.
+
+    Parameters
+    ----------
+    metrics
+        What was logged.
+    area
+        Put before keys without a `/`; "" renames them as a Trainer's log keys.
+    """
+    numeric: dict[str, float] = {}
+    refused: dict[str, str] = {}
+    for raw, value in metrics.items():
+        name = str(raw)
+        key = rewrite_key(name) if not area or "/" in name else f"{area}/{name}"
+        try:
+            numeric[key] = as_float(value)
+        except (TypeError, ValueError) as error:
+            refused[key] = str(error)
+    return numeric, refused

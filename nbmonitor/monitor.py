@@ -1,0 +1,296 @@
+"""`TrainingMonitor`: puts Run, engine, transport and training together. No logic of its own."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from nbmonitor import kernel, picture
+from nbmonitor.engine import Engine
+from nbmonitor.plain import PlainLoop
+from nbmonitor.probe import Probe
+from nbmonitor.probes import discover
+from nbmonitor.run import Run
+from nbmonitor.sampler import Sampler
+from nbmonitor.session import Session
+from nbmonitor.widget import MonitorWidget
+
+_THEMES = ("neon", "light", "auto")
+_OPTIONS = ("name", "probes", "theme", "autosave")
+
+
+class _Closed(RuntimeError):
+    """A closed monitor was asked to watch."""
+
+
+class TrainingMonitor(MonitorWidget):
+    """The live monitor of a training run, in the notebook cell.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer, optional
+        Attached at once. Leave it out for a plain PyTorch loop, and call `watch`.
+    name : str
+        Shown in the title.
+    probes : iterable of Probe
+        Your own, beside those that come with nbmonitor.
+    theme : {"neon", "light", "auto"}
+        "auto" follows the notebook.
+    autosave : bool
+        Let the page write the dashboard into the notebook file and save it: once at the
+        start, at most once a minute while training, and at the end.
+
+    Raises
+    ------
+    TypeError
+        If `trainer` is no Trainer or a keyword is unknown.
+    ValueError
+        If `theme` is unknown.
+
+    Examples
+    --------
+    >>> monitor = TrainingMonitor(trainer)  # doctest: +SKIP
+    >>> display(monitor)                    # doctest: +SKIP
+    >>> trainer.train()                     # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        trainer: Any = None,
+        *,
+        name: str = "",
+        probes: Iterable[Probe] = (),
+        theme: str = "neon",
+        autosave: bool = True,
+        **unknown: Any,
+    ) -> None:
+        if unknown:
+            msg = (
+                f"TrainingMonitor got unknown {', '.join(sorted(unknown))}; "
+                f"besides the trainer it takes {', '.join(_OPTIONS)}"
+            )
+            raise TypeError(msg)
+        if theme not in _THEMES:
+            msg = f"theme {theme!r} given; one of {', '.join(_THEMES)} is allowed"
+            raise ValueError(msg)
+        if trainer is not None:
+            _check_trainer(trainer)
+        self._run = Run(name)
+        self._past: list[Run] = []
+        self._engine = Engine(self._run, [*discover(), *probes])
+        self._session = Session(self._run, self._engine, self)
+        self._sampler: Sampler | None = None
+        self._attached: Any = None
+        self._loop: PlainLoop | None = None
+        self._is_closed = False
+        super().__init__(theme=theme, autosave=autosave)
+        self.bind(self._run, self._engine.panels, picture.render, picture.describe)
+        self._forget_cell_end = kernel.on_cell_end(self._cell_ended)
+        if trainer is not None:
+            self.attach(trainer)
+
+    # ------------------------------------------------------------------ what is watched
+
+    def attach(self, trainer: Any) -> Self:
+        """Watch a Trainer, in place of one attached before.
+
+        Raises
+        ------
+        TypeError
+            If it is no `transformers.Trainer`.
+        RuntimeError
+            If the monitor is closed.
+        """
+        self._check_open("attach")
+        _check_trainer(trainer)
+        from nbmonitor.callback import MonitorCallback
+
+        self._detach()
+        self._attached = MonitorCallback(trainer, self._session)
+        self._run.changed.set()
+        return self
+
+    def watch(self, model: Any, optimizer: Any = None, total_steps: int | None = None) -> Self:
+        """Watch a plain PyTorch loop, which then calls `step` and at the end `finish`.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+            What is trained.
+        optimizer : torch.optim.Optimizer, optional
+            Source of learning rate and gradient norm (as the optimiser sees it).
+        total_steps : int, optional
+            For the progress bar and the time left.
+
+        Raises
+        ------
+        TypeError
+            If `model` has no parameters to watch.
+        RuntimeError
+            If the monitor is closed.
+        """
+        self._check_open("watch")
+        if not hasattr(model, "parameters"):
+            msg = (
+                f"watch() takes a torch.nn.Module, {type(model).__name__} {model!r} was given; "
+                "for a transformers.Trainer write TrainingMonitor(trainer)"
+            )
+            raise TypeError(msg)
+        self._detach()
+        self._loop = PlainLoop(self._session, model, optimizer, total_steps)
+        return self
+
+    def step(self, loss: Any = None, batch: Any = None, **metrics: Any) -> None:
+        """Record one optimiser step of a watched loop; never raises for a bad value.
+
+        Parameters
+        ----------
+        loss : float or torch.Tensor, shape ()
+            Of this step. A graph is dropped.
+        batch : mapping or tensor, optional
+            What the model was given: the source of token and sample counts.
+        **metrics
+            Further numbers. `grad_norm`, `learning_rate` and `epoch` take the place of
+            what the monitor reads itself.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing is watched.
+        """
+        if self._is_closed:
+            warnings.warn(
+                "this monitor is closed: step() records nothing; make a new TrainingMonitor()",
+                stacklevel=2,
+            )
+            return
+        if self._loop is None:
+            msg = "step() needs a watched loop: call watch(model, optimizer, total_steps) first"
+            raise RuntimeError(msg)
+        self._loop.step(loss, batch, metrics)
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Record numbers beside those of the training, at the current step or a given one.
+
+        Raises
+        ------
+        TypeError
+            If `metrics` is not a mapping of names to numbers.
+        """
+        if not isinstance(metrics, Mapping):
+            msg = f"log_metrics takes a dict of names to numbers; {metrics!r} was given"
+            raise TypeError(msg)
+        self._engine.log(self._run.step if step is None else step, metrics)
+
+    def finish(self, message: str = "") -> None:
+        """End the run of a watched loop."""
+        self._session.finish("finished", message)
+
+    def __enter__(self) -> Self:
+        """Let `with monitor:` end the run, whatever happens inside."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Finish, or record the exception, which goes on."""
+        del kind, tb
+        if error is None:
+            self._session.finish("finished")
+        else:
+            self._session.fail(error)
+
+    # ------------------------------------------------------------------ what came of it
+
+    @property
+    def run(self) -> Run:
+        """The record of the current run, or of the last."""
+        return self._run
+
+    @property
+    def past_runs(self) -> tuple[Run, ...]:
+        """Records of earlier runs of this monitor, oldest first."""
+        return tuple(self._past)
+
+    def close(self) -> None:
+        """Give the Trainer its own output back, stop the threads and close the widget."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._session.finish("interrupted", "the monitor was closed")
+        self._detach()
+        self._forget_cell_end()
+        self._stop_sampling()
+        super().close()
+
+    # ------------------------------------------------------------------ the session's host
+
+    def began(self) -> None:
+        """Start sampling with the run."""
+        self._stop_sampling()
+        self._sampler = Sampler(self._engine.tick)
+        self._sampler.start()
+        self.pump(force=True)
+
+    def boundary(self) -> None:
+        """Answer the page between two pieces of training work."""
+        self.pump()
+
+    def ended(self) -> None:
+        """Stop sampling and bring everything to the page."""
+        self._stop_sampling()
+        self.flush(final=True)
+
+    def replaced(self, past: Run) -> None:
+        """Keep the record of the run before."""
+        self._past.append(past)
+
+    # ------------------------------------------------------------------ helpers
+
+    def _check_open(self, what: str) -> None:
+        if self._is_closed:
+            msg = f"{what}() on a closed monitor; make a new TrainingMonitor()"
+            raise _Closed(msg)
+
+    def _detach(self) -> None:
+        for watched in (self._attached, self._loop):
+            if watched is not None:
+                watched.close()
+        self._attached = self._loop = None
+
+    def _stop_sampling(self) -> None:
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = None
+
+    def _cell_ended(self, error: BaseException | None) -> None:
+        """End a loop's run that an exception has left open: nobody else can tell."""
+        if self._loop is None or not self._session.active:
+            return
+        total = self._run.total_steps
+        if error is not None:
+            self._session.fail(error)
+        elif total and self._run.step >= total:
+            self._session.finish("finished")
+
+
+def _check_trainer(trainer: Any) -> None:
+    """Raise TypeError unless `trainer` is one; without transformers loaded nothing can be."""
+    if "transformers" in sys.modules:
+        from nbmonitor.callback import is_trainer
+
+        if is_trainer(trainer):
+            return
+    shown = repr(trainer)
+    msg = (
+        f"TrainingMonitor takes a transformers.Trainer (or a subclass, as TRL's are); "
+        f"{type(trainer).__name__} {shown[:60]} was given. For a plain PyTorch loop: "
+        f"monitor = TrainingMonitor(); monitor.watch(model, optimizer, total_steps)"
+    )
+    raise TypeError(msg)

@@ -1,0 +1,82 @@
+"""Choose how a series is told in few bytes: exact where it fits, buckets where it doesn't.
+
+Used for the page's missing rows and for the history that a reloaded page or a saved
+notebook starts from. Pure functions over columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nbmonitor.series import Buckets, Column, bucketed, concatenated, merged
+from nbmonitor.wire import Rows
+
+POINT_BYTES = 4
+BUCKET_BYTES = 17
+RECENT = 512
+BACKLOG_BYTES = 4096 * POINT_BYTES
+_LEAST_BUCKETS = 16
+
+
+def _summary_from(buckets: Buckets, start: int) -> tuple[int, Buckets]:
+    """Return the buckets that hold any row from `start` on, with their first row."""
+    ends = np.cumsum(buckets.counts)
+    first = int(np.searchsorted(ends, start, side="right"))
+    offset = int(ends[first - 1]) if first else 0
+    rest = Buckets(
+        buckets.x[first:], buckets.values[:, first:], buckets.counts[first:], buckets.marks[first:]
+    )
+    return offset, rest
+
+
+def stretches(column: Column, series: int, start: int, budget: int) -> list[Rows]:
+    """Tell the rows of a column from row `start` on in about `budget` bytes.
+
+    Returns
+    -------
+    list of Rows
+        Buckets for what is old or too much, then the newest rows exactly; [] when
+        there are none.
+    """
+    if start >= column.rows:
+        return []
+    x, values = column.exact(start)
+    first_exact = max(start, column.folded)
+    old: list[Buckets] = []
+    offset = first_exact
+    if column.summary is not None and start < column.folded:
+        offset, part = _summary_from(column.summary, start)
+        old.append(part)
+    if not old and len(x) * POINT_BYTES <= budget:
+        return [Rows(series, start, x, values)]
+    allowed = max(_LEAST_BUCKETS, (budget - RECENT * POINT_BYTES) // BUCKET_BYTES)
+    if len(x) > RECENT and (len(x) * POINT_BYTES > budget or old):
+        cut = len(x) - RECENT
+        size = max(1, -(-cut // allowed))
+        old.append(bucketed(x[:cut], values[:cut], size))
+        x, values, first_exact = x[cut:], values[cut:], first_exact + cut
+    out: list[Rows] = []
+    if old:
+        all_old = concatenated(old)
+        while len(all_old.x) > allowed:
+            all_old = merged(all_old, -(-len(all_old.x) // allowed))
+        out.append(Rows(series, offset, all_old.x, all_old.values, all_old.counts, all_old.marks))
+    if len(x):
+        out.append(Rows(series, first_exact, x, values))
+    return out
+
+
+def shares(costs: Sequence[int], budget: int) -> int:
+    """Bytes that each series may take so that all together keep to `budget`.
+
+    Series that need less than an equal share leave the rest to the others.
+    """
+    left, share = budget, budget
+    for done, cost in enumerate(sorted(costs)):
+        share = left // (len(costs) - done)
+        if cost > share:
+            return share
+        left -= cost
+    return budget

@@ -1,0 +1,178 @@
+"""The extension API: write a probe, get a panel.
+
+A probe reads one thing from the training and returns numbers; the engine records them in
+the Run and the page draws the panels that the probe declares. A probe is one file in
+`nbmonitor/probes/` (found by name, no list to edit) or any `Probe` object passed as
+`TrainingMonitor(trainer, probes=[...])`. It never sees a widget, a Trainer or another
+probe, and it may raise: the engine then switches it off for the run and says so.
+
+Life of a probe, in order::
+
+    absent(context)  why this probe has nothing to measure here, or ""   once per run
+    on_begin(context)                                                    once per run
+    on_batch(batch)  a micro-batch, before its forward pass              training thread
+    on_step(step)    after an optimiser step; may return device tensors  training thread
+    derive(step, host)  the same numbers on the host -> series           any thread, in order
+    on_log(step, metrics)  what the Trainer or the user logged           training thread
+    on_tick()        once a second, also between steps                   sampler thread
+    on_end(step)     the run is over (finished, interrupted or failed)   training thread
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+# A number on the host, or a torch tensor (0-d or 1-d) that may still be on the device.
+Value = Any
+Measured = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A scalar series that a probe may write.
+
+    Parameters
+    ----------
+    key
+        `area/name`. A `*` stands for any run of characters within one part.
+    label
+        For people. Empty: made from the key.
+    unit
+        One of bytes, W, °C, %, s, tokens, tokens/s, samples/s, ratio, "" (dimensionless).
+    dtype
+        How the Run keeps it; float64 for counters and for values that were logged.
+    """
+
+    key: str
+    label: str = ""
+    unit: str = ""
+    dtype: Literal["float32", "float64"] = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel as data: which view draws which series.
+
+    Parameters
+    ----------
+    id
+        Unique; becomes `data-panel` on the page.
+    view
+        The name of a file in `js/src/views/`, without `.ts`.
+    keys
+        Series or tensor keys, `*` as in `Series.key`.
+    order
+        Position in its tab, ascending.
+    span
+        Columns of the twelve-column grid that it takes on a wide page.
+    options
+        For the view; JSON.
+    """
+
+    id: str
+    title: str
+    view: str
+    keys: tuple[str, ...]
+    tab: str = "overview"
+    order: int = 500
+    span: int = 6
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Context:
+    """What a run consists of, when it begins. Anything may be None outside a Trainer."""
+
+    model: Any = None
+    optimizer: Any = None
+    total_steps: int | None = None
+    pad_token_id: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Batch:
+    """One micro-batch as the model gets it. `inputs` is not ours: read, never change."""
+
+    inputs: Any
+    samples: int | None
+    model: Any = None
+
+
+@dataclass(slots=True)
+class Step:
+    """One optimiser step that has just ended.
+
+    `time` is seconds since the epoch; `duration` is seconds since the end of the step
+    before, less evaluation, saving and logging, whose seconds are `evaluation` and `pause`;
+    `loss` and `grad_norm` may be device tensors.
+    """
+
+    number: int
+    time: float
+    duration: float | None = None
+    model: Any = None
+    loss: Value | None = None
+    grad_norm: Value | None = None
+    learning_rate: float | None = None
+    epoch: float | None = None
+    samples: int | None = None
+    pause: float = 0.0
+    evaluation: float = 0.0
+
+
+class Probe:
+    """Base of all probes; override the hooks that you need.
+
+    Attributes
+    ----------
+    name
+        Unique.
+    series, panels
+        What it writes, and how that is shown.
+    every
+        Steps between two calls of `on_step`; 1 is every step. The first and the last step
+        of a run are always measured.
+    cost
+        For readers: what a measurement costs on the training thread.
+    """
+
+    name: ClassVar[str] = ""
+    series: ClassVar[tuple[Series, ...]] = ()
+    panels: ClassVar[tuple[Panel, ...]] = ()
+    every: int = 1
+    cost: ClassVar[str] = ""
+
+    def absent(self, context: Context) -> str:
+        """Say why there is nothing to measure here, with what would change that, or ""."""
+        del context
+        return ""
+
+    def on_begin(self, context: Context) -> Measured | None:
+        """Get ready for a run; may return a first measurement, of the state at its start."""
+
+    def on_batch(self, batch: Batch) -> None:
+        """Look at a micro-batch on the training thread, before the forward pass."""
+
+    def on_step(self, step: Step) -> Measured | None:
+        """Measure after an optimiser step, on the training thread, without a device sync."""
+
+    def derive(self, step: Step, host: Measured) -> Measured:
+        """Turn measured values, now numbers or numpy arrays, into series."""
+        del step
+        return host
+
+    def on_log(self, step: int, metrics: Measured) -> Measured | None:
+        """Turn logged metrics (already renamed to `area/name`) into series."""
+
+    def on_tick(self) -> Measured | None:
+        """Measure in the background, about once a second."""
+
+    def on_end(self, step: Step) -> Measured | None:
+        """Measure the state at the end of a run."""
+
+    def unavailable(self) -> Mapping[str, str]:
+        """Series that cannot be read here, each with its reason; shown as "–" with it."""
+        return {}

@@ -1,0 +1,388 @@
+"""The record of one training run: series, tensors and events. Everything else reads it.
+
+Appending is cheap and thread-safe; memory is bounded (old rows fold into buckets). It
+knows neither a Trainer nor a widget nor a disk: the engine writes it, the flusher and
+the user read it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time as clock
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbmonitor import packing, table, wire
+from nbmonitor.declarations import Declarations
+from nbmonitor.probe import Series
+from nbmonitor.series import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STATUSES = ("waiting", "running", "paused", "finished", "interrupted", "failed")
+MEMORY = 64 * 2**20
+HISTORY_BYTES = 380_000
+_NONFINITE_EVENTS = 200
+_PACKED_EVENTS = 500
+
+Tensor = tuple[str, int, NDArray[Any], dict[str, Any]]
+
+
+def _nothing() -> None:
+    """Stand in for `Run.settle` until an engine is attached."""
+
+
+class Run:
+    """The live record.
+
+    Parameters
+    ----------
+    name
+        Shown in the title.
+    memory
+        Bytes that exact rows may take before the oldest fold into buckets.
+
+    Attributes
+    ----------
+    config : dict
+        What is trained and how: model, method, batch size, versions…
+    generation : int
+        Grows when history is rewritten, so that readers start over.
+    changed : threading.Event
+        Set by every change; the flusher clears it.
+    settle : callable
+        Brings measured rows in before anything is read; set by the engine. Called without
+        the lock, because it appends.
+    path : pathlib.Path or None
+        The run file, when the Run is kept on disk.
+    """
+
+    def __init__(self, name: str = "", memory: int = MEMORY) -> None:
+        self.config: dict[str, Any] = {"name": name} if name else {}
+        self.memory = memory
+        self.changed = threading.Event()
+        self.settle: Callable[[], None] = _nothing
+        self.path: Path | None = None
+        self.generation = 0
+        self.status = "waiting"
+        self.status_message = ""
+        self.status_detail = ""
+        self.total_steps = 0
+        self.total_epochs = 0.0
+        self.started: float | None = None
+        self.ended: float | None = None
+        self._lock = threading.RLock()
+        self._declared = Declarations()
+        self._clear()
+
+    def _clear(self) -> None:
+        self.step = 0
+        self._columns: list[Column] = []
+        self._specs: list[wire.SeriesSpec] = []
+        self._ids: dict[str, int] = {}
+        self._events: list[wire.RunEvent] = []
+        self._tensors: dict[str, tuple[int, Tensor]] = {}
+        self._tensor_version = 0
+        self._nonfinite: dict[str, int] = {}
+
+    # ------------------------------------------------------------------ writing
+
+    def declare(self, series: Iterable[Series]) -> None:
+        """Make labels, units and precision known before rows arrive."""
+        with self._lock:
+            self._declared.add(series)
+
+    def _column(self, key: str) -> Column:
+        number = self._ids.get(key)
+        if number is not None:
+            return self._columns[number]
+        spec = self._declared.find(key)
+        self._ids[key] = len(self._columns)
+        self._specs.append(
+            {"id": len(self._columns), "key": key, "label": spec.label, "unit": spec.unit}
+        )
+        self._columns.append(Column(spec.dtype))
+        return self._columns[-1]
+
+    def append(self, step: int, values: Mapping[str, float], time: float | None = None) -> None:
+        """Add one row: the values of some series at a step.
+
+        Parameters
+        ----------
+        step
+            Optimiser steps done; never below the step of an earlier row.
+        values
+            Series key to number. NaN and ±Inf are kept and noted as `nonfinite` events.
+        time
+            Seconds since the epoch; now, when left out.
+        """
+        sealed = False
+        with self._lock:
+            self.step = max(self.step, step)
+            for key, value in values.items():
+                column = self._column(key)
+                # A page's x axis has one direction: a late row of an earlier step is
+                # put at the newest step of its series.
+                at = max(step, int(column.last_x or 0))
+                sealed |= column.append(at, value)
+                if not math.isfinite(value):
+                    self._note_nonfinite(key, at, value, time)
+            if sealed:
+                self._bound()
+        self.changed.set()
+
+    def _note_nonfinite(self, key: str, step: int, value: float, time: float | None) -> None:
+        seen = self._nonfinite.get(key, 0) + 1
+        self._nonfinite[key] = seen
+        if seen > _NONFINITE_EVENTS:
+            return
+        message = f"{key} is {value} at step {step}"
+        if seen == _NONFINITE_EVENTS:
+            message += f" (time {seen}; later ones are drawn but no longer listed)"
+        self.event(
+            "nonfinite", step, {"key": key, "value": str(value), "message": message}, time=time
+        )
+
+    def _bound(self) -> None:
+        while sum(c.nbytes for c in self._columns) > self.memory:
+            largest = max(self._columns, key=lambda c: c.foldable)
+            if not largest.foldable or not largest.fold_oldest():
+                return
+
+    def put(
+        self, key: str, step: int, array: NDArray[Any], meta: dict[str, Any] | None = None
+    ) -> None:
+        """Set the latest value of a tensor."""
+        with self._lock:
+            self._tensor_version += 1
+            self._tensors[key] = (self._tensor_version, (key, step, array, meta or {}))
+        self.changed.set()
+
+    def event(
+        self, kind: str, step: int | None, data: dict[str, Any], time: float | None = None
+    ) -> None:
+        """Record that something happened; `data["message"]` is shown to people."""
+        with self._lock:
+            self._events.append(
+                {
+                    "kind": kind,
+                    "step": self.step if step is None else step,
+                    "time": clock.time() if time is None else time,
+                    "data": data,
+                }
+            )
+        self.changed.set()
+
+    def set_status(self, status: str, message: str = "", detail: str = "") -> None:
+        """Move to another of `STATUSES`, with the reason and its details (a traceback)."""
+        if status not in STATUSES:
+            msg = f"status {status!r} given; one of {', '.join(STATUSES)} is allowed"
+            raise ValueError(msg)
+        with self._lock:
+            now = clock.time()
+            if status == "running" and self.status not in {"running", "paused"}:
+                self.started, self.ended = now, None
+            if status in {"finished", "interrupted", "failed"}:
+                self.ended = now
+            self.status, self.status_message, self.status_detail = status, message, detail
+            text = f"{status}: {message}" if message else status
+            self.event("status", None, {"status": status, "message": text})
+
+    def rewind(self, step: int) -> int:
+        """Drop every row after `step`, because the training goes on from there."""
+        with self._lock:
+            dropped = sum(c.truncate(step) for c in self._columns)
+            if dropped:
+                self.generation += 1
+            self.step = min(self.step, step)
+        self.changed.set()
+        return dropped
+
+    def restart(self) -> Run:
+        """Empty the record for a new run; return the old one as a Run of its own."""
+        with self._lock:
+            past = Run(memory=self.memory)
+            keep = {"settle", "changed", "_lock", "generation"}
+            for name, value in vars(self).items():
+                if name not in keep:
+                    setattr(past, name, value)
+            past.config = dict(self.config)
+            self._clear()
+            self.generation += 1
+            self.status, self.status_message, self.status_detail = "waiting", "", ""
+            self.started = self.ended = None
+        self.changed.set()
+        return past
+
+    # ------------------------------------------------------------------ reading
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all series that hold a row, in order of appearance."""
+        self.settle()
+        with self._lock:
+            return [spec["key"] for spec in self._specs]
+
+    def last(self, key: str) -> float | None:
+        """The newest value of a series, or None."""
+        with self._lock:
+            number = self._ids.get(key)
+            return None if number is None else self._columns[number].last
+
+    def points(self, key: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Steps (n,) and values (n,) of a series; for folded rows, the last of each bucket.
+
+        Raises
+        ------
+        KeyError
+            If the Run has no such series.
+        """
+        self.settle()
+        with self._lock:
+            return self._points(key)
+
+    def _points(self, key: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        if key not in self._ids:
+            msg = f"no series {key!r}; this Run has {sorted(self._ids) or 'none yet'}"
+            raise KeyError(msg)
+        column = self._columns[self._ids[key]]
+        x, values = column.exact()
+        if column.summary is not None:
+            x = np.concatenate([column.summary.x, x])
+            values = np.concatenate([column.summary.values[3].astype(values.dtype), values])
+        return x, values
+
+    def history(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """All series as a table: `step`, then one column a key.
+
+        Parameters
+        ----------
+        keys
+            Series keys; every series when left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per step with anything in it, NaN where a series has no value (a logged
+            NaN has an event of kind `nonfinite`). `attrs["summary_rows"]` is the number of
+            rows that memory holds as buckets only, by key; 0 entries are left out.
+        """
+        self.settle()
+        wanted = list(keys) if keys is not None else self.keys
+        with self._lock:
+            out = table.frame({key: self._points(key) for key in wanted})
+            folded = {key: self._columns[self._ids[key]].folded for key in wanted}
+        out.attrs["summary_rows"] = {key: n for key, n in folded.items() if n}
+        return out
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write `history()` as a CSV file."""
+        self.history().to_csv(path, index=False)
+
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Events in order, each with `kind`, `step`, `time` (s since the epoch) and `data`."""
+        self.settle()
+        with self._lock:
+            return [dict(e) for e in self._events if kind is None or e["kind"] == kind]
+
+    def tensor(self, key: str) -> Tensor | None:
+        """The latest tensor of that key: key, step, array, meta; or None."""
+        with self._lock:
+            found = self._tensors.get(key)
+            return None if found is None else found[1]
+
+    def summary(self) -> dict[str, Any]:
+        """Where the run stands: status, step, seconds, and last/min/max of every series."""
+        self.settle()
+        with self._lock:
+            now = self.ended or clock.time()
+            series = {}
+            for spec, column in zip(self._specs, self._columns, strict=True):
+                low, high = column.range
+                last_x = column.last_x
+                series[spec["key"]] = {
+                    "last": column.last,
+                    "step": None if last_x is None else int(last_x),
+                    "min": low,
+                    "max": high,
+                    "rows": column.rows,
+                    "unit": spec["unit"],
+                }
+            return {
+                "name": self.config.get("name", ""),
+                "status": self.status,
+                "message": self.status_message,
+                "step": self.step,
+                "total_steps": self.total_steps or None,
+                "seconds": None if self.started is None else now - self.started,
+                "series": series,
+                "events": len(self._events),
+            }
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the series take."""
+        with self._lock:
+            return sum(c.nbytes for c in self._columns)
+
+    # ------------------------------------------------------------------ transport
+
+    def series_since(self, count: int) -> list[wire.SeriesSpec]:
+        """Specs of the series with an id of `count` or more."""
+        with self._lock:
+            return list(self._specs[count:])
+
+    def row_counts(self) -> dict[int, int]:
+        """Rows appended so far, by series id."""
+        with self._lock:
+            return {number: column.rows for number, column in enumerate(self._columns)}
+
+    def rows_since(self, sent: Mapping[int, int]) -> list[wire.Rows]:
+        """Rows that a reader lacks who has `sent[id]` rows of each series."""
+        with self._lock:
+            return [
+                rows
+                for number, column in enumerate(self._columns)
+                if column.rows > sent.get(number, 0)
+                for rows in packing.stretches(
+                    column, number, sent.get(number, 0), packing.BACKLOG_BYTES
+                )
+            ]
+
+    def events_since(self, count: int) -> list[wire.RunEvent]:
+        """Events after the first `count`."""
+        with self._lock:
+            return list(self._events[count:])
+
+    def tensors_since(self, version: int) -> tuple[int, list[Tensor]]:
+        """Tensors set after `version`, and the version to ask with next time."""
+        with self._lock:
+            fresh = [t for v, t in self._tensors.values() if v > version]
+            return self._tensor_version, fresh
+
+    def pack(self, budget: int = HISTORY_BYTES) -> bytes:
+        """Pack the whole Run for a page that has nothing, in about `budget` bytes."""
+        self.settle()
+        with self._lock:
+            events = self._events[-_PACKED_EVENTS:]
+            costs = [column.rows * packing.POINT_BYTES for column in self._columns]
+            share = packing.shares(costs, budget) if costs else budget
+            rows = [
+                rows
+                for number, column in enumerate(self._columns)
+                for rows in packing.stretches(column, number, 0, share)
+            ]
+            header: wire.HistoryHeader = {
+                "generation": self.generation,
+                "seq": 0,
+                "declare": list(self._specs),
+                "events": list(events),
+                "events_offset": len(self._events) - len(events),
+            }
+        return wire.pack_history(header, rows)

@@ -1,0 +1,94 @@
+"""Bring measured values from the device to the host without making the training wait.
+
+On a CPU there is nothing to wait for. On an accelerator the values of one step are
+flattened into one float32 vector, copied to pinned memory asynchronously behind an
+event, and read only once the event has passed. torch is used only if it is loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from nbmonitor.probe import Measured
+
+_HOST = "cpu"
+
+
+def _on_device(value: Any) -> bool:
+    device = getattr(value, "device", None)
+    return device is not None and getattr(device, "type", _HOST) != _HOST
+
+
+def _to_host(value: Any) -> Any:
+    """One value as a float or a numpy array; numbers pass through."""
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach()
+    if value.dim() == 0:
+        return value.item()
+    kind = str(value.dtype)
+    return (value.float() if kind == "torch.bfloat16" else value).numpy()
+
+
+class Transfer:
+    """The measurements of one step, on their way.
+
+    Parameters
+    ----------
+    measured
+        One mapping a probe; tensors are 0-d or 1-d and must not change afterwards.
+    """
+
+    __slots__ = ("_event", "_places", "_staged", "measured")
+
+    def __init__(self, measured: list[Measured]) -> None:
+        self.measured = measured
+        self._event: Any = None
+        self._staged: Any = None
+        self._places: list[tuple[int, str, tuple[int, ...], int]] = []
+        if any(_on_device(v) for values in measured for v in values.values()):
+            self._start()
+
+    def _start(self) -> None:
+        torch = sys.modules["torch"]
+        flat = []
+        for index, values in enumerate(self.measured):
+            for key, value in values.items():
+                if _on_device(value):
+                    part = value.detach().reshape(-1).float()  # (n,)
+                    shape = tuple(value.shape)
+                    self._places.append((index, key, shape, part.numel()))
+                    flat.append(part)
+        home = flat[0].device
+        vector = torch.cat([p.to(home, non_blocking=True) for p in flat])  # (sum of n,)
+        if home.type == "cuda":
+            self._staged = torch.empty(vector.shape, dtype=vector.dtype, pin_memory=True)
+            self._staged.copy_(vector, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+        else:
+            # Without events there is no telling when a copy is done: this one waits.
+            self._staged = vector.cpu()
+
+    def ready(self) -> bool:
+        """Whether `host` would return at once."""
+        return self._event is None or bool(self._event.query())
+
+    def host(self) -> list[Measured]:
+        """Return the measurements as numbers and numpy arrays, waiting if they are not here."""
+        if self._event is not None:
+            self._event.synchronize()
+        out: list[dict[str, Any]] = [
+            {k: None if _on_device(v) else _to_host(v) for k, v in values.items()}
+            for values in self.measured
+        ]
+        if self._staged is not None:
+            vector, at = self._staged.numpy(), 0
+            for index, key, shape, size in self._places:
+                part = vector[at : at + size]
+                out[index][key] = part.copy() if shape else float(part[0])
+                at += size
+        result: list[Mapping[str, Any]] = [*out]
+        return result
