@@ -1,0 +1,143 @@
+/**
+ * A `Live` without a kernel: sends a synthetic run through the real codec and store.
+ * The tests and the replay page use it; it knows no drawing.
+ */
+
+import type { Link, Live, Traits } from "../src/model";
+import { Store } from "../src/store";
+import type { SeriesSpec, Status } from "../src/wire.gen";
+import type { Options } from "./options";
+import { type Column, packFrame } from "./pack";
+import { panels } from "./panels";
+import { events, type Source, sources } from "./run";
+
+const METHOD = { r: 16, alpha: 32, adapters: ["default"] };
+const LINKS: Record<Link["state"], string> = {
+  live: "",
+  quiet: "no news for 14 s",
+  lost: "kernel lost; what you see is what this page had received",
+  saved: "saved run; no kernel",
+};
+
+export class Replay implements Live {
+  readonly store = new Store();
+  readonly link: Link;
+  readonly #options: Options;
+  readonly #sources: Source[];
+  readonly #rows: number[];
+  readonly #traits: Traits;
+  readonly #listeners = new Map<string, Set<() => void>>();
+  #step = -1;
+  #events = 0;
+  #seq = 0;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.link = { state: options.link, message: LINKS[options.link], note: "" };
+    this.#sources = sources(options);
+    this.#rows = this.#sources.map(() => 0);
+    this.#traits = {
+      panels: panels(options),
+      config: {
+        name: "gpt2-topics",
+        method: options.lora ? "lora" : "full",
+        model: "GPT2LMHeadModel",
+        params: 124_439_808,
+        trainable_params: options.lora ? 589_824 : 124_439_808,
+        ...(options.lora ? { lora: METHOD } : {}),
+        precision: "bf16",
+        dataset_size: 12_480,
+        batch_size: 16,
+        gradient_accumulation_steps: 2,
+        max_steps: options.total,
+        num_train_epochs: 3,
+        device: options.gpus ? "cuda:0" : "cpu",
+      },
+      status: this.#status(options.state),
+      theme: options.theme,
+      capabilities: { host: "replay", channel: "none", reason: "" },
+      picture_id: "replay",
+    };
+    if (options.step > 0) this.advance(options.step);
+  }
+
+  get step(): number {
+    return this.#step;
+  }
+
+  #status(state: string): Status {
+    const detail =
+      { interrupted: "KeyboardInterrupt at step 57", failed: "RuntimeError: CUDA out of memory" }[
+        state
+      ] ?? "";
+    return { state, message: detail, detail, total_steps: this.#options.total, total_epochs: 3 };
+  }
+
+  /** Go on to `step`: one append, one event message, as a flusher would send. */
+  advance(step: number): void {
+    const declare: SeriesSpec[] =
+      this.#seq === 0
+        ? this.#sources.map(({ key, label, unit }, id) => ({ id, key, label, unit }))
+        : [];
+    const columns: Column[] = [];
+    for (const [id, source] of this.#sources.entries()) {
+      const x: number[] = [];
+      const values: number[] = [];
+      for (let s = Math.max(0, this.#step + 1); s <= step; s++) {
+        const value = source.value(s);
+        if (value === null) continue;
+        x.push(s);
+        values.push(value);
+      }
+      if (x.length === 0) continue;
+      columns.push({ id, offset: this.#rows[id] as number, x, values });
+      this.#rows[id] = (this.#rows[id] as number) + x.length;
+    }
+    this.#step = step;
+    this.store.apply({ kind: "append", seq: ++this.#seq, generation: 1, declare }, [
+      packFrame(columns),
+    ]);
+    const all = events(this.#options, step);
+    if (all.length > this.#events) {
+      const fresh = all.slice(this.#events);
+      const offset = this.#events;
+      this.#events = all.length;
+      this.store.apply(
+        { kind: "event", seq: ++this.#seq, generation: 1, offset, events: fresh },
+        [],
+      );
+    }
+    if (step >= this.#options.total && this.#traits.status.state === "running") {
+      this.setTrait("status", this.#status("finished"));
+    }
+  }
+
+  get<K extends keyof Traits>(key: K): Traits[K] {
+    return this.#traits[key];
+  }
+
+  setTrait<K extends keyof Traits>(key: K, value: Traits[K]): void {
+    this.#traits[key] = value;
+    for (const fn of this.#listeners.get(key) ?? []) fn();
+  }
+
+  setLink(state: Link["state"]): void {
+    this.link.state = state;
+    this.link.message = LINKS[state];
+    for (const fn of this.#listeners.get("link") ?? []) fn();
+  }
+
+  onTrait(key: keyof Traits, fn: () => void, signal: AbortSignal): void {
+    this.#listen(key, fn, signal);
+  }
+
+  onLink(fn: () => void, signal: AbortSignal): void {
+    this.#listen("link", fn, signal);
+  }
+
+  #listen(key: string, fn: () => void, signal: AbortSignal): void {
+    const all = this.#listeners.get(key) ?? new Set();
+    this.#listeners.set(key, all.add(fn));
+    signal.addEventListener("abort", () => all.delete(fn), { once: true });
+  }
+}

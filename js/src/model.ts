@@ -1,0 +1,60 @@
+/**
+ * What a dashboard sees of its run, with or without a kernel behind it.
+ * Owns the names of the synced traits; the implementations are `widget.ts` and `dev/replay.ts`.
+ */
+
+import type { Store } from "./store";
+import type { PanelSpec, Status } from "./wire.gen";
+
+/** `run.config` on the Python side; every key may be missing. */
+export interface RunConfig {
+  name?: string;
+  method?: string;
+  model?: string;
+  params?: number;
+  trainable_params?: number;
+  lora?: { r?: number; alpha?: number; adapters?: string[] };
+  precision?: string;
+  dataset_size?: number;
+  batch_size?: number;
+  gradient_accumulation_steps?: number;
+  max_steps?: number;
+  num_train_epochs?: number;
+  device?: string;
+  versions?: Record<string, string>;
+  [key: string]: unknown;
+}
+
+export interface Capabilities {
+  host?: string;
+  channel?: "subshell" | "shim" | "pump" | "none";
+  reason?: string;
+  [key: string]: unknown;
+}
+
+/** The synced traits that a dashboard reads. It never writes one. */
+export interface Traits {
+  panels: PanelSpec[];
+  config: RunConfig;
+  status: Status;
+  theme: "neon" | "light" | "auto";
+  capabilities: Capabilities;
+  picture_id: string;
+}
+
+/** live: fed by a kernel · quiet: running, but silent · lost: its kernel died · saved: no kernel. */
+export interface Link {
+  state: "live" | "quiet" | "lost" | "saved";
+  /** A sentence for the viewer, or "". */
+  message: string;
+  /** A lesser trouble to show in small print (say: the notebook could not be saved), or "". */
+  note: string;
+}
+
+export interface Live {
+  readonly store: Store;
+  readonly link: Readonly<Link>;
+  get<K extends keyof Traits>(key: K): Traits[K];
+  onTrait(key: keyof Traits, fn: () => void, signal: AbortSignal): void;
+  onLink(fn: () => void, signal: AbortSignal): void;
+}

@@ -1,0 +1,170 @@
+/**
+ * Everything the page knows of a run: series, latest tensors, events.
+ * Owns what a message does to it; knows no comm and no drawing.
+ */
+
+import { assertNever } from "./assert";
+import { decodeFrame, decodeHistory, type Stretch } from "./codec";
+import { Series } from "./series";
+import { decodeTensor, type Tensor } from "./tensor";
+import type { Hello, RunEvent, SeriesSpec, ToPage } from "./wire.gen";
+
+export type { Tensor } from "./tensor";
+
+/** "gap": something before this message is missing; say hello to get it. */
+export type Applied = "ok" | "gap";
+
+function toRegExp(pattern: string): RegExp {
+  if (pattern === "*") return /^/;
+  const literal = (text: string) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`^${pattern.split("*").map(literal).join("[^/]*")}$`);
+}
+
+export class Store {
+  #series: (Series | undefined)[] = [];
+  #byKey = new Map<string, Series>();
+  #tensors = new Map<string, Tensor>();
+  #matches = new Map<string, Series[]>();
+  #events: RunEvent[] = [];
+  #listeners = new Set<() => void>();
+  #generation = 0;
+  #seq = 0;
+  #version = 0;
+
+  /** Changes when the run's history was rewritten and everything started over. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Number of the last message that was applied. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** Counts applied messages, for anyone who wants to know whether something is new. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get events(): readonly RunEvent[] {
+    return this.#events;
+  }
+
+  /** True until the first row, tensor or event. */
+  get empty(): boolean {
+    return this.#series.length === 0 && this.#tensors.size === 0 && this.#events.length === 0;
+  }
+
+  series(key: string): Series | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** Series whose key fits, in order of declaration. `*` stays within one part of the key; a lone `*` is all. */
+  match(pattern: string): Series[] {
+    let found = this.#matches.get(pattern);
+    if (!found) {
+      const wanted = toRegExp(pattern);
+      found = this.#series.filter((s): s is Series => s !== undefined && wanted.test(s.spec.key));
+      this.#matches.set(pattern, found);
+    }
+    return found;
+  }
+
+  tensor(key: string): Tensor | undefined {
+    return this.#tensors.get(key);
+  }
+
+  /** Call `fn` after each applied message, until the signal aborts. */
+  onChange(fn: () => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    this.#listeners.add(fn);
+    signal.addEventListener("abort", () => this.#listeners.delete(fn), { once: true });
+  }
+
+  /** Apply one message. Repeats and overlaps do no harm; throws on bytes it cannot read. */
+  apply(message: ToPage, buffers: readonly DataView[]): Applied {
+    if (message.generation < this.#generation) return "ok";
+    if (message.generation > this.#generation) this.#reset(message.generation);
+    const skipped = this.#seq > 0 && message.seq > this.#seq + 1;
+    this.#seq = Math.max(this.#seq, message.seq);
+    const result = this.#take(message, buffers);
+    this.#changed();
+    return skipped ? "gap" : result;
+  }
+
+  #take(message: ToPage, buffers: readonly DataView[]): Applied {
+    switch (message.kind) {
+      case "append": {
+        this.#declare(message.declare);
+        const frame = buffers[0];
+        return frame ? this.#rows(decodeFrame(frame)) : "ok";
+      }
+      case "put":
+        this.#tensors.set(message.key, decodeTensor(message, buffers[0]));
+        return "ok";
+      case "event":
+        return this.#append(message.events, message.offset);
+      default:
+        return assertNever(message);
+    }
+  }
+
+  /** Take over a packed history. Does nothing if the store already has as much. */
+  restore(history: DataView): void {
+    const { header, stretches } = decodeHistory(history);
+    if (header.generation < this.#generation) return;
+    if (header.generation > this.#generation) this.#reset(header.generation);
+    this.#declare(header.declare);
+    this.#rows(stretches);
+    this.#append(header.events, header.events_offset);
+    this.#seq = Math.max(this.#seq, header.seq);
+    this.#changed();
+  }
+
+  /** What to tell the kernel, so that it sends just what is missing. */
+  have(): Hello {
+    const have: Record<string, number> = {};
+    for (const s of this.#series) if (s) have[s.spec.id] = s.rows;
+    return { kind: "hello", generation: this.#generation, have, events: this.#events.length };
+  }
+
+  #declare(specs: readonly SeriesSpec[]): void {
+    for (const spec of specs) {
+      if (this.#series[spec.id]) continue;
+      const fresh = new Series(spec);
+      this.#series[spec.id] = fresh;
+      this.#byKey.set(spec.key, fresh);
+      this.#matches.clear();
+    }
+  }
+
+  #rows(stretches: readonly Stretch[]): Applied {
+    let result: Applied = "ok";
+    for (const stretch of stretches) {
+      // A row of a series that was never declared: its declaration was lost on the way.
+      const done = this.#series[stretch.id]?.append(stretch) ?? "gap";
+      if (done === "gap") result = "gap";
+    }
+    return result;
+  }
+
+  #append(events: readonly RunEvent[], offset: number): Applied {
+    if (offset > this.#events.length) return "gap";
+    this.#events.push(...events.slice(this.#events.length - offset));
+    return "ok";
+  }
+
+  #reset(generation: number): void {
+    this.#generation = generation;
+    this.#series = [];
+    this.#byKey.clear();
+    this.#tensors.clear();
+    this.#matches.clear();
+    this.#events = [];
+  }
+
+  #changed(): void {
+    this.#version++;
+    for (const fn of [...this.#listeners]) fn();
+  }
+}

@@ -1,0 +1,103 @@
+// Generated from nbmonitor/wire.py by scripts/wire_types.py. Edit the Python, then run it.
+
+export const VERSION = 1;
+export const REGULAR = 1;
+export const BUCKETS = 2;
+export const NAN = 1;
+export const POS_INF = 2;
+export const NEG_INF = 4;
+export const HISTORY_MAGIC = "NBM1";
+
+/** A scalar series as the page knows it. `id` is its index in the Run. */
+export interface SeriesSpec {
+  id: number;
+  key: string;
+  label: string;
+  unit: string;
+}
+
+/** What a viewer sees. `absent` is the reason why there is nothing to show, or "". */
+export interface PanelSpec {
+  id: string;
+  title: string;
+  view: string;
+  keys: string[];
+  tab: string;
+  order: number;
+  span: number;
+  absent: string;
+  options: Record<string, unknown>;
+}
+
+/** Something that happened at a step: status, note, nonfinite, alert, checkpoint… */
+export interface RunEvent {
+  kind: string;
+  step: number;
+  time: number;
+  data: Record<string, unknown>;
+}
+
+/** The `status` trait: state is one of `run.STATUSES`; message says why, or "". */
+export interface Status {
+  state: string;
+  message: string;
+  detail: string;
+  total_steps: number;
+  total_epochs: number;
+}
+
+/** New rows; buffer 0 is a frame. A new `generation` means: forget all and start over. */
+export interface Append {
+  kind: "append";
+  seq: number;
+  generation: number;
+  declare: SeriesSpec[];
+}
+
+/** The latest value of a tensor; buffer 0 is its bytes, C order, little-endian. */
+export interface Put {
+  kind: "put";
+  seq: number;
+  generation: number;
+  key: string;
+  step: number;
+  dtype: string;
+  shape: number[];
+  meta: Record<string, unknown>;
+}
+
+/** New events; `offset` is the number of events before the first of them. */
+export interface Events {
+  kind: "event";
+  seq: number;
+  generation: number;
+  offset: number;
+  events: RunEvent[];
+}
+
+/** A page that starts, wakes or found a gap: rows held per series id, events held. */
+export interface Hello {
+  kind: "hello";
+  generation: number;
+  have: Record<string, number>;
+  events: number;
+}
+
+/** A page that is looking, every two seconds. */
+export interface Ack {
+  kind: "ack";
+  seq: number;
+}
+
+/** Head of the `history` trait: magic, u32 length, this as JSON padded to 8, a frame. */
+export interface HistoryHeader {
+  generation: number;
+  seq: number;
+  declare: SeriesSpec[];
+  events: RunEvent[];
+  events_offset: number;
+}
+
+export type ToPage = Append | Put | Events;
+
+export type FromPage = Hello | Ack;
