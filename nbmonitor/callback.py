@@ -7,10 +7,12 @@ read from `training_step` and the norm from `_get_grad_norm`, wrapped on the ins
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.utils import logging as hf_logging
 
 from nbmonitor.describe import describe
 from nbmonitor.patch import Patches
@@ -39,7 +41,6 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc]  # transformers is
         self._patches = Patches()
         self._grad_norm: Any = None
         self._learning_rate: float | None = None
-        self._in_train = False
         self._begun = False
         self._take_over_output()
         handler = trainer.callback_handler
@@ -71,19 +72,23 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc]  # transformers is
             named = type(callback).__name__ == "RichProgressCallback"  # TRL's
             if named or isinstance(callback, tuple(kinds)):
                 callbacks.remove(callback)
-                self._patches.add(lambda back=callback: callbacks.append(back))
+                self._patches.add(functools.partial(callbacks.append, callback))
 
     # ------------------------------------------------------------------ wrapped methods
 
     def _train(self, original: Any, *args: Any, **kwargs: Any) -> Any:
-        self._in_train, self._begun = True, False
+        self._begun = False
+        # Bars for "writing model shards" would pile up under the dashboard at every save.
+        bars = hf_logging.is_progress_bar_enabled()
+        hf_logging.disable_progress_bar()
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
             self._session.fail(error)
             raise
         finally:
-            self._in_train = False
+            if bars:
+                hf_logging.enable_progress_bar()
         self._session.finish("finished")
         return result
 

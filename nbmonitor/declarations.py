@@ -25,7 +25,7 @@ class Declarations:
                 self._exact[spec.key] = spec
 
     def find(self, key: str) -> Series:
-        """The declaration of `key`; undeclared keys keep full precision and no unit."""
+        """Find the declaration of `key`; undeclared keys keep full precision and no unit."""
         if key in self._exact:
             return self._exact[key]
         parts = key.split("/")

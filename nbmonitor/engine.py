@@ -51,9 +51,9 @@ class Engine:
         If two probes have one name.
     """
 
-    def __init__(self, run: Run, probes: Iterable[Probe]) -> None:
+    def __init__(self, run: Run, probes: Iterable[Any]) -> None:
         self.run = run
-        self.probes = list(probes)
+        self.probes: list[Probe] = []
         self._lock = threading.Lock()
         self._inbox: deque[_Entry] = deque()
         self._off: dict[str, str] = {}
@@ -63,7 +63,7 @@ class Engine:
         self._step_probes: list[Probe] = []
         self._begun = False
         names: set[str] = set()
-        for probe in self.probes:
+        for probe in probes:
             if not isinstance(probe, Probe):
                 msg = f"probes are nbmonitor.Probe objects; {probe!r} was given"
                 raise TypeError(msg)
@@ -71,6 +71,7 @@ class Engine:
                 msg = f"two probes are named {probe.name!r}; a probe's name is unique"
                 raise ValueError(msg)
             names.add(probe.name)
+            self.probes.append(probe)
             run.declare(probe.series)
         run.settle = self.settle
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-_EVAL = re.compile(r"^(eval|test|predict)_(.+)$")
+_EVAL = re.compile(r"^(eval|test)_(.+)$")
 _ALLOWED = "numbers, booleans, 0-d arrays and one-element tensors are plotted"
 
 
@@ -50,21 +50,12 @@ def as_float(value: Any) -> float:
     raise TypeError(msg)
 
 
-def clean(metrics: Mapping[Any, Any], area: str = "") -> tuple[dict[str, float], dict[str, str]]:
-    """Split metrics into floats by series key and, by key, why the others are not plotted.
-
-    Parameters
-    ----------
-    metrics
-        What was logged.
-    area
-        Put before keys without a `/`; "" renames them as a Trainer's log keys.
-    """
+def clean(metrics: Mapping[Any, Any]) -> tuple[dict[str, float], dict[str, str]]:
+    """Split metrics into floats by series key and, by key, why the others are not plotted."""
     numeric: dict[str, float] = {}
     refused: dict[str, str] = {}
     for raw, value in metrics.items():
-        name = str(raw)
-        key = rewrite_key(name) if not area or "/" in name else f"{area}/{name}"
+        key = rewrite_key(str(raw))
         try:
             numeric[key] = as_float(value)
         except (TypeError, ValueError) as error:

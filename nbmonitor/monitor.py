@@ -22,10 +22,6 @@ _THEMES = ("neon", "light", "auto")
 _OPTIONS = ("name", "probes", "theme", "autosave")
 
 
-class _Closed(RuntimeError):
-    """A closed monitor was asked to watch."""
-
-
 class TrainingMonitor(MonitorWidget):
     """The live monitor of a training run, in the notebook cell.
 
@@ -54,7 +50,7 @@ class TrainingMonitor(MonitorWidget):
     --------
     >>> monitor = TrainingMonitor(trainer)  # doctest: +SKIP
     >>> display(monitor)                    # doctest: +SKIP
-    >>> trainer.train()                     # doctest: +SKIP
+    >>> trainer.train()  # doctest: +SKIP
     """
 
     def __init__(
@@ -172,7 +168,7 @@ class TrainingMonitor(MonitorWidget):
             raise RuntimeError(msg)
         self._loop.step(loss, batch, metrics)
 
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         """Record numbers beside those of the training, at the current step or a given one.
 
         Raises
@@ -256,7 +252,7 @@ class TrainingMonitor(MonitorWidget):
     def _check_open(self, what: str) -> None:
         if self._is_closed:
             msg = f"{what}() on a closed monitor; make a new TrainingMonitor()"
-            raise _Closed(msg)
+            raise RuntimeError(msg)
 
     def _detach(self) -> None:
         for watched in (self._attached, self._loop):

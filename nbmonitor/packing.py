@@ -14,7 +14,7 @@ from nbmonitor.series import Buckets, Column, bucketed, concatenated, merged
 from nbmonitor.wire import Rows
 
 POINT_BYTES = 4
-BUCKET_BYTES = 17
+BUCKET_BYTES = 29
 RECENT = 512
 BACKLOG_BYTES = 4096 * POINT_BYTES
 _LEAST_BUCKETS = 16
@@ -55,6 +55,7 @@ def stretches(column: Column, series: int, start: int, budget: int) -> list[Rows
     if len(x) > RECENT and (len(x) * POINT_BYTES > budget or old):
         cut = len(x) - RECENT
         size = max(1, -(-cut // allowed))
+        cut -= cut % size  # buckets of one size have evenly spaced steps, which cost nothing
         old.append(bucketed(x[:cut], values[:cut], size))
         x, values, first_exact = x[cut:], values[cut:], first_exact + cut
     out: list[Rows] = []

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nbmonitor.run import Run
 
 if TYPE_CHECKING:
-    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageDraw import ImageDraw as Draw
 
 WIDTH, HEIGHT = 960, 560
 _BACK, _PANEL, _GRID, _BORDER = "#0a0e1a", "#0d1420", "#1a2a3a", "#1a3a4a"
@@ -54,7 +54,7 @@ def describe(run: Run) -> str:
 
 
 def _eval_key(run: Run) -> str:
-    """The evaluation loss to show: the only one, or the first of several."""
+    """Find the evaluation loss to show: the only one, or the first of several."""
     losses = [k for k in run.keys if k.startswith("eval/") and k.endswith("loss")]
     return "eval/loss" if "eval/loss" in losses or not losses else losses[0]
 
@@ -65,7 +65,7 @@ class _Board:
 
         self.run = run
         self.image = Image.new("RGB", (WIDTH, HEIGHT), _BACK)
-        self.draw: ImageDraw = ImageDraw.Draw(self.image)
+        self.draw: Draw = ImageDraw.Draw(self.image)
         self._font = {size: ImageFont.load_default(size) for size in (11, 13, 18)}
 
     def text(self, x: float, y: float, text: str, colour: str, size: int = 11) -> float:
@@ -178,5 +178,5 @@ def render(run: Run) -> bytes:
         board.chart(index)
     board.footer()
     out = io.BytesIO()
-    board.image.quantize(_COLOURS, dither=0).save(out, "PNG", optimize=True)
+    board.image.quantize(_COLOURS).save(out, "PNG", optimize=True)
     return out.getvalue()

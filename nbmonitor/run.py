@@ -230,13 +230,13 @@ class Run:
             return [spec["key"] for spec in self._specs]
 
     def last(self, key: str) -> float | None:
-        """The newest value of a series, or None."""
+        """Return the newest value of a series, or None."""
         with self._lock:
             number = self._ids.get(key)
             return None if number is None else self._columns[number].last
 
     def points(self, key: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Steps (n,) and values (n,) of a series; for folded rows, the last of each bucket.
+        """Return steps (n,) and values (n,) of a series; for folded rows, the last of each bucket.
 
         Raises
         ------
@@ -292,7 +292,7 @@ class Run:
             return [dict(e) for e in self._events if kind is None or e["kind"] == kind]
 
     def tensor(self, key: str) -> Tensor | None:
-        """The latest tensor of that key: key, step, array, meta; or None."""
+        """Return the latest tensor of that key (key, step, array, meta), or None."""
         with self._lock:
             found = self._tensors.get(key)
             return None if found is None else found[1]

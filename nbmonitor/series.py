@@ -60,11 +60,11 @@ class _Chunk:
 
 def marks_of(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Bits that say which values are NaN, +Inf or -Inf; shape (n,)."""
-    return (
-        np.isnan(values) * np.uint8(NAN)
-        | np.isposinf(values) * np.uint8(POS_INF)
-        | np.isneginf(values) * np.uint8(NEG_INF)
-    ).astype(np.uint8)
+    marks = np.zeros(values.shape, np.uint8)
+    marks[np.isnan(values)] = NAN
+    marks[np.isposinf(values)] = POS_INF
+    marks[np.isneginf(values)] = NEG_INF
+    return marks
 
 
 def bucketed(x: Floats, values: NDArray[Any], size: int) -> Buckets:

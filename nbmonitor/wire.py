@@ -65,7 +65,7 @@ class PanelSpec(TypedDict):
 
 
 class RunEvent(TypedDict):
-    """Something that happened at a step: status, note, nonfinite, alert, checkpoint…"""
+    """Something that happened at a step: status, note, nonfinite, alert, and the like."""
 
     kind: str
     step: int

@@ -1,4 +1,4 @@
-"""Evaluation results, whatever they are named: `eval_loss`, `eval_a_loss`, `eval_f1`…"""
+"""Evaluation results, whatever they are named: `eval_loss`, `eval_a_loss`, and the like."""
 
 from __future__ import annotations
 
