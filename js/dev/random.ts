@@ -12,5 +12,5 @@ export function noise(key: number, n: number): number {
 export function normal(key: number, n: number): number {
   let sum = 0;
   for (let i = 0; i < 6; i++) sum += noise(key * 31 + i, n);
-  return (sum - 3) * 1.414;
+  return (sum - 3) * Math.SQRT2;
 }

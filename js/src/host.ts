@@ -1,0 +1,78 @@
+/**
+ * What a notebook host shows of itself through `model.widget_manager`: its kernel, its document.
+ * These are private interfaces of JupyterLab and Notebook: each is looked for, none is relied on.
+ */
+
+import type { AnyModel } from "@anywidget/types";
+import type { Traits } from "./model";
+
+/** Everything that the Python side synchronises, with what a dashboard does not read. */
+export interface Synced extends Traits {
+  history: DataView | null;
+  autosave: boolean;
+}
+
+export type PageModel = AnyModel<Synced>;
+
+type Slot = (sender: unknown, status: string) => void;
+
+export interface Kernel {
+  status?: string;
+  statusChanged?: { connect(slot: Slot): unknown; disconnect(slot: Slot): unknown };
+}
+
+/** One output of a cell; `data` maps mime types to text, or to lines of it. */
+export interface OutputJson {
+  output_type: string;
+  data?: Record<string, unknown>;
+  [key: string]: unknown;
+}
+
+interface Outputs {
+  length: number;
+  get(i: number): { toJSON(): OutputJson };
+  set(i: number, output: OutputJson): void;
+}
+
+interface Cell {
+  outputs?: Outputs;
+}
+
+export interface Document {
+  save(): Promise<void>;
+  model: {
+    dirty?: boolean;
+    readOnly?: boolean;
+    cells: { length: number; get(i: number): Cell };
+    setMetadata(key: string, value: unknown): void;
+  };
+}
+
+interface Manager {
+  kernel?: Kernel | null;
+  context?: Partial<Document>;
+  get_state_sync?(options: { drop_defaults: boolean }): unknown;
+}
+
+function manager(model: PageModel): Manager | undefined {
+  return model.widget_manager as unknown as Manager | undefined;
+}
+
+/** The kernel behind the page, null if the host has none, undefined if it doesn't say. */
+export function kernelOf(model: PageModel): Kernel | null | undefined {
+  return manager(model)?.kernel;
+}
+
+/** The notebook that the widget is in, where the host lets a widget write and save it. */
+export function documentOf(model: PageModel): Document | null {
+  const context = manager(model)?.context;
+  if (typeof context?.save !== "function" || typeof context.model?.setMetadata !== "function") {
+    return null;
+  }
+  return context as Document;
+}
+
+/** The state of all widgets on the page, as a saved notebook holds it, or null. */
+export function widgetState(model: PageModel): unknown {
+  return manager(model)?.get_state_sync?.({ drop_defaults: true }) ?? null;
+}
