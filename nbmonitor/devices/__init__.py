@@ -1,0 +1,1 @@
+"""Reading the machine: one module per source, each the only importer of its library."""
