@@ -24,13 +24,29 @@ from nbmonitor.wire import PanelSpec
 
 
 @dataclass(slots=True)
-class _Entry:
-    """A step's measurements, or values that are series already (`probes` is empty)."""
+class _Measurement:
+    """What a step carries and what probes measured of it, on its way to the host."""
 
     step: Step
-    probes: list[Probe]
-    transfer: Transfer | None
-    values: Measured | None = None
+    due: list[Probe]
+    measured: list[Probe]
+    transfer: Transfer
+
+
+@dataclass(slots=True)
+class _Logged:
+    """Metrics as they were logged."""
+
+    step: Step
+    metrics: Measured
+
+
+@dataclass(slots=True)
+class _Ready:
+    """Values that are series already."""
+
+    step: Step
+    values: Measured
 
 
 class Engine:
@@ -55,12 +71,13 @@ class Engine:
         self.run = run
         self.probes: list[Probe] = []
         self._lock = threading.Lock()
-        self._inbox: deque[_Entry] = deque()
+        self._inbox: deque[_Measurement | _Logged | _Ready] = deque()
         self._off: dict[str, str] = {}
         self._refused: set[str] = set()
         self._first = True
         self._batch_probes: list[Probe] = []
         self._step_probes: list[Probe] = []
+        self._host_probes: list[Probe] = []
         self._begun = False
         names: set[str] = set()
         for probe in probes:
@@ -91,6 +108,7 @@ class Engine:
         self._off[probe.name] = f"switched off for this run: {reason}"
         self._batch_probes = [p for p in self._batch_probes if p is not probe]
         self._step_probes = [p for p in self._step_probes if p is not probe]
+        self._host_probes = [p for p in self._host_probes if p is not probe]
         self.run.event(
             "probe_error",
             None,
@@ -120,16 +138,14 @@ class Engine:
         self._refused.clear()
         self.assess(context)
         at = Step(step, time.time(), model=context.model)
-        measured: list[tuple[Probe, Measured]] = []
-        for probe in self._active():
-            first = self._guarded(probe, probe.on_begin, context)
-            if first:
-                measured.append((probe, first))
+        self._measure(at, "on_begin", context)
         active = self._active()
         self._batch_probes = [p for p in active if _overrides(p, "on_batch")]
         self._step_probes = [p for p in active if _overrides(p, "on_step")]
+        self._host_probes = [
+            p for p in active if p not in self._step_probes and _overrides(p, "derive")
+        ]
         self._first = self._begun = True
-        self._enqueue(at, measured)
 
     def batch(self, batch: Batch) -> None:
         """Show a micro-batch to the probes, before its forward pass."""
@@ -139,28 +155,20 @@ class Engine:
     def step(self, step: Step) -> None:
         """Let the probes measure after an optimiser step."""
         first, self._first = self._first, False
-        measured = []
+        measured: list[Probe] = []
+        values: list[Measured] = [{"loss": step.loss, "grad_norm": step.grad_norm}]
         for probe in self._step_probes:
             if first or step.number % probe.every == 0:
-                values = self._guarded(probe, probe.on_step, step)
-                if values:
-                    measured.append((probe, values))
-        self._enqueue(step, measured)
+                taken = self._guarded(probe, probe.on_step, step)
+                if taken:
+                    measured.append(probe)
+                    values.append(taken)
+        due = [p for p in self._host_probes if first or step.number % p.every == 0]
+        self._leave(_Measurement(step, due, measured, Transfer(values)))
 
     def log(self, step: int, logged: Measured) -> None:
         """Take in what a Trainer or the user logged; what is not a number is noted once."""
-        numeric, refused = metrics.clean(logged)
-        for key, reason in refused.items():
-            if key not in self._refused:
-                self._refused.add(key)
-                message = f"metric {key!r} is not plotted: it is {reason}"
-                self.run.event("note", step, {"message": message, "key": key})
-        values: dict[str, float] = {}
-        for probe in self._active():
-            taken = self._guarded(probe, probe.on_log, step, numeric)
-            if taken:
-                values.update(taken)
-        self.record(step, values)
+        self._leave(_Logged(Step(step, time.time()), logged))
 
     def tick(self) -> None:
         """Let the probes measure in the background; called by the sampler's thread."""
@@ -171,28 +179,25 @@ class Engine:
             taken = self._guarded(probe, probe.on_tick)
             if taken:
                 values.update(taken)
-        self.record(self.run.step, values)
+        if values:
+            self._leave(_Ready(Step(self.run.step, time.time()), values))
 
     def end(self, step: Step) -> None:
         """Let the probes measure the end, and wait for everything to arrive."""
-        measured = [
-            (probe, values)
-            for probe in self._active()
-            if (values := self._guarded(probe, probe.on_end, step))
-        ]
-        self._enqueue(step, measured)
+        self._measure(step, "on_end", step)
         self.settle(wait=True)
 
-    def record(self, step: int, values: Measured) -> None:
-        """Leave values that are series already for the Run."""
-        if values:
-            self._inbox.append(_Entry(Step(step, time.time()), [], None, values))
-            self.run.changed.set()
+    def _measure(self, at: Step, hook: str, argument: Any) -> None:
+        """Let all probes measure at the edge of a run."""
+        taken = [(p, self._guarded(p, getattr(p, hook), argument)) for p in self._active()]
+        found = [(probe, values) for probe, values in taken if values]
+        if found:
+            transfer = Transfer([{}, *(values for _, values in found)])
+            self._leave(_Measurement(at, [], [probe for probe, _ in found], transfer))
 
-    def _enqueue(self, step: Step, measured: list[tuple[Probe, Measured]]) -> None:
-        if measured:
-            transfer = Transfer([values for _, values in measured])
-            self._inbox.append(_Entry(step, [probe for probe, _ in measured], transfer))
+    def _leave(self, entry: _Measurement | _Logged | _Ready) -> None:
+        self._inbox.append(entry)
+        if not self.run.changed.is_set():
             self.run.changed.set()
 
     # ------------------------------------------------------------------ the inbox
@@ -202,22 +207,39 @@ class Engine:
         with self._lock:
             while self._inbox:
                 entry = self._inbox[0]
-                if entry.transfer is not None and not wait and not entry.transfer.ready():
+                if isinstance(entry, _Measurement) and not wait and not entry.transfer.ready():
                     return
                 self._inbox.popleft()
-                values = entry.values if entry.transfer is None else self._derive(entry)
+                values = self._values_of(entry)
                 if values:
                     self.run.append(entry.step.number, values, entry.step.time)
 
-    def _derive(self, entry: _Entry) -> dict[str, float]:
-        assert entry.transfer is not None
+    def _values_of(self, entry: _Measurement | _Logged | _Ready) -> Measured:
+        if isinstance(entry, _Ready):
+            return entry.values
+        if isinstance(entry, _Logged):
+            return self._logged(entry)
+        carried, *measured = entry.transfer.host()
+        step = entry.step
+        step.loss, step.grad_norm = carried.get("loss"), carried.get("grad_norm")
         out: dict[str, float] = {}
-        for probe, host in zip(entry.probes, entry.transfer.host(), strict=True):
-            if probe.name in self._off:
-                continue
-            derived = self._guarded(probe, _derived, probe, entry.step, host)
-            if derived:
-                out.update(derived)
+        work = [(p, {}) for p in entry.due] + list(zip(entry.measured, measured, strict=True))
+        for probe, host in work:
+            if probe.name not in self._off:
+                out.update(self._guarded(probe, _derived, probe, step, host) or {})
+        return out
+
+    def _logged(self, entry: _Logged) -> Measured:
+        numeric, refused = metrics.clean(entry.metrics)
+        number = entry.step.number
+        for key, reason in refused.items():
+            if key not in self._refused:
+                self._refused.add(key)
+                message = f"metric {key!r} is not plotted: it is {reason}"
+                self.run.event("note", number, {"message": message, "key": key})
+        out: dict[str, float] = {}
+        for probe in self._active():
+            out.update(self._guarded(probe, probe.on_log, number, numeric) or {})
         return out
 
     # ------------------------------------------------------------------ what viewers see

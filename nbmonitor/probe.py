@@ -12,10 +12,13 @@ Life of a probe, in order::
     on_begin(context)                                                    once per run
     on_batch(batch)  a micro-batch, before its forward pass              training thread
     on_step(step)    after an optimiser step; may return device tensors  training thread
-    derive(step, host)  the same numbers on the host -> series           any thread, in order
-    on_log(step, metrics)  what the Trainer or the user logged           training thread
+    derive(step, host)  what was measured, on the host now -> series     any thread, in order
+    on_log(step, metrics)  what the Trainer or the user logged           any thread, in order
     on_tick()        once a second, also between steps                   sampler thread
     on_end(step)     the run is over (finished, interrupted or failed)   training thread
+
+What a `Step` itself carries (loss, norm, times) is brought to the host by the engine: a
+probe that needs no more than that overrides `derive` alone and costs the training nothing.
 """
 
 from __future__ import annotations
@@ -107,7 +110,7 @@ class Step:
 
     `time` is seconds since the epoch; `duration` is seconds since the end of the step
     before, less evaluation, saving and logging, whose seconds are `evaluation` and `pause`;
-    `loss` and `grad_norm` may be device tensors.
+    `loss` and `grad_norm` may be device tensors in `on_step`; in `derive` they are floats.
     """
 
     number: int
@@ -160,7 +163,11 @@ class Probe:
         """Measure after an optimiser step, on the training thread, without a device sync."""
 
     def derive(self, step: Step, host: Measured) -> Measured:
-        """Turn measured values, now numbers or numpy arrays, into series."""
+        """Turn measured values, now numbers or numpy arrays, into series.
+
+        Called when `on_step` (or `on_begin`, `on_end`) has measured something; for a probe
+        without `on_step`, at every step that is due, with an empty `host`.
+        """
         del step
         return host
 

@@ -13,12 +13,9 @@ from typing import Any
 
 from nbmonitor.probe import Measured
 
-_HOST = "cpu"
-
 
 def _on_device(value: Any) -> bool:
-    device = getattr(value, "device", None)
-    return device is not None and getattr(device, "type", _HOST) != _HOST
+    return not getattr(value, "is_cpu", True)
 
 
 def _to_host(value: Any) -> Any:

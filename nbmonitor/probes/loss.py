@@ -1,19 +1,20 @@
 """Loss, gradient norm and learning rate of every optimiser step.
 
 The loss is the raw one, before the Trainer's log filter replaces NaN and Inf; the gradient
-norm is the one before clipping. It does not know where they come from.
+norm is the one before clipping. Where a loop of its own yields no value per step, the
+logged one takes its place.
 """
 
 from __future__ import annotations
 
-from nbmonitor.probe import Measured, Panel, Probe, Series, Step
+from nbmonitor.probe import Context, Measured, Panel, Probe, Series, Step
 
 
 class Loss(Probe):
     """Record what the training step itself yields."""
 
     name = "loss"
-    cost = "three references; no tensor operation"
+    cost = "nothing on the training thread"
     series = (
         Series("train/loss", "loss"),
         Series("train/grad_norm", "gradient norm"),
@@ -35,18 +36,36 @@ class Loss(Probe):
         ),
     )  # fmt: skip
 
-    def on_step(self, step: Step) -> Measured:
+    def __init__(self) -> None:
+        self._measured: set[str] = set()
+
+    def on_begin(self, context: Context) -> Measured | None:
+        """Forget what the last run measured."""
+        del context
+        self._measured = set()
+        return None
+
+    def derive(self, step: Step, host: Measured) -> Measured:
         """Hand over what the step carries; what it doesn't carry is not recorded."""
-        out = {}
-        if step.loss is not None:
-            out["train/loss"] = step.loss
-        if step.grad_norm is not None:
-            out["train/grad_norm"] = step.grad_norm
-        if step.learning_rate is not None:
-            out["train/learning_rate"] = step.learning_rate
-        if step.epoch is not None:
-            out["train/epoch"] = step.epoch
+        del host
+        carried = {
+            "train/loss": step.loss,
+            "train/grad_norm": step.grad_norm,
+            "train/learning_rate": step.learning_rate,
+            "train/epoch": step.epoch,
+        }
+        out = {key: value for key, value in carried.items() if value is not None}
+        self._measured.update(out)
         return out
+
+    def on_log(self, step: int, metrics: Measured) -> Measured:
+        """Take the logged value of what the training loop does not yield by itself."""
+        del step
+        return {
+            spec.key: metrics[spec.key]
+            for spec in self.series
+            if spec.key in metrics and spec.key not in self._measured
+        }
 
 
 PROBE = Loss
