@@ -43,7 +43,7 @@ def load() -> types.ModuleType:
     return module
 
 
-def to_ts(annotation: Any) -> str:  # noqa: ANN401 - annotations have no common type
+def to_ts(annotation: Any) -> str:
     """Translate one annotation.
 
     Raises
@@ -85,7 +85,9 @@ def generate(wire: types.ModuleType) -> str:
     parts.append("".join(constants))
     for name, value in vars(wire).items():
         if typing.is_typeddict(value):
-            fields = "".join(f"  {k}: {to_ts(v)};\n" for k, v in typing.get_type_hints(value).items())
+            fields = "".join(
+                f"  {k}: {to_ts(v)};\n" for k, v in typing.get_type_hints(value).items()
+            )
             parts.append(f"{_doc(value.__doc__)}export interface {name} {{\n{fields}}}\n")
         elif isinstance(value, types.UnionType):
             parts.append(f"export type {name} = {to_ts(value)};\n")
