@@ -29,7 +29,7 @@ export interface PanelSpec {
   options: Record<string, unknown>;
 }
 
-/** Something that happened at a step: status, note, nonfinite, alert, checkpoint… */
+/** Something that happened at a step: status, note, nonfinite, alert, and the like. */
 export interface RunEvent {
   kind: string;
   step: number;
