@@ -231,6 +231,7 @@ class Run:
 
     def last(self, key: str) -> float | None:
         """Return the newest value of a series, or None."""
+        self.settle()
         with self._lock:
             number = self._ids.get(key)
             return None if number is None else self._columns[number].last
