@@ -1,0 +1,212 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { OutputJson } from "../src/host";
+import { Persistence } from "../src/persist";
+import { Session } from "../src/session";
+import { FakeDocument, FakeModel } from "./fakes";
+
+const STATE = "application/vnd.jupyter.widget-state+json";
+let end: AbortController;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  end = new AbortController();
+});
+afterEach(() => {
+  end.abort();
+  vi.useRealTimers();
+});
+
+function output(id: string): OutputJson {
+  return {
+    output_type: "display_data",
+    metadata: {},
+    data: {
+      "text/plain": "run",
+      "text/html": ["<div data-nbmonitor", `-static="${id}">old</div>`],
+    },
+  };
+}
+
+function setUp(doc: FakeDocument | undefined, traits = {}) {
+  const getState = vi.fn(() => ({ state: "all" }));
+  const manager = { kernel: {}, context: doc, get_state_sync: getState };
+  const model = new FakeModel(traits, manager);
+  const session = new Session(model.page, end.signal);
+  const persistence = new Persistence(model.page, session);
+  persistence.start();
+  return { model, session, getState };
+}
+
+function picture(model: FakeModel, bytes: number[], seq = 1): void {
+  const data = Uint8Array.from(bytes);
+  model.receive(
+    {
+      kind: "put",
+      seq,
+      generation: 1,
+      key: "nbmonitor/picture",
+      step: 9,
+      dtype: "uint8",
+      shape: [bytes.length],
+      meta: { alt: 'loss "3" <now>' },
+    },
+    [new DataView(data.buffer)],
+  );
+}
+
+const wait = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+describe("the first render", () => {
+  test("saves the document once, with the widgets' state", async () => {
+    const doc = new FakeDocument();
+    const { getState } = setUp(doc);
+    await wait(2000);
+    expect(doc.save).toHaveBeenCalledTimes(1);
+    expect(doc.metadata).toEqual({ widgets: { [STATE]: { state: "all" } } });
+    expect(getState).toHaveBeenCalledWith({ drop_defaults: true });
+    await wait(300_000);
+    expect(doc.save).toHaveBeenCalledTimes(1);
+  });
+
+  test("leaves a document alone that has nothing new", async () => {
+    const doc = new FakeDocument([], false);
+    setUp(doc);
+    await wait(2000);
+    expect(doc.save).not.toHaveBeenCalled();
+    expect(doc.metadata).toEqual({});
+  });
+});
+
+describe("the end of a run", () => {
+  test("waits for the final history", async () => {
+    const doc = new FakeDocument([], false);
+    const { model } = setUp(doc);
+    model.setState("finished");
+    await wait(1000);
+    expect(doc.save).not.toHaveBeenCalled();
+    model.setTrait("history", new DataView(new ArrayBuffer(8)));
+    await wait(1);
+    expect(doc.save).toHaveBeenCalledTimes(1);
+    await wait(10_000);
+    expect(doc.save).toHaveBeenCalledTimes(1);
+  });
+
+  test("waits no longer than 3 s", async () => {
+    const doc = new FakeDocument([], false);
+    const { model } = setUp(doc);
+    model.setState("interrupted");
+    await wait(3100);
+    expect(doc.save).toHaveBeenCalledTimes(1);
+  });
+
+  test("that falls into a save is saved after it", async () => {
+    const doc = new FakeDocument([], false);
+    let release = () => {};
+    doc.save.mockImplementationOnce(() => new Promise<void>((done) => (release = done)));
+    const { model } = setUp(doc);
+    model.setTrait("history", new DataView(new ArrayBuffer(8)));
+    await wait(1);
+    model.setState("finished");
+    await wait(5000);
+    expect(doc.save).toHaveBeenCalledTimes(1);
+    release();
+    await wait(1);
+    expect(doc.save).toHaveBeenCalledTimes(2);
+  });
+
+  test("a run that had ended before is not saved again", async () => {
+    const doc = new FakeDocument([], false);
+    const status = { state: "finished", message: "", detail: "", total_steps: 1, total_epochs: 1 };
+    const { model } = setUp(doc, { status });
+    model.setState("finished");
+    await wait(10_000);
+    expect(doc.save).not.toHaveBeenCalled();
+  });
+});
+
+describe("while running", () => {
+  test("saves with a new history, at most once a minute", async () => {
+    const doc = new FakeDocument([], false);
+    const { model } = setUp(doc);
+    await wait(1000);
+    for (let second = 0; second < 150; second++) {
+      model.setTrait("history", new DataView(new ArrayBuffer(8)));
+      await wait(1000);
+    }
+    expect(doc.save).toHaveBeenCalledTimes(3);
+  });
+});
+
+describe("the static picture", () => {
+  test("goes into our own output and no other", async () => {
+    const outputs = [output("abc"), output("other"), { output_type: "stream", text: "hi" }];
+    const doc = new FakeDocument(outputs, false);
+    const { model } = setUp(doc);
+    picture(model, [137, 80, 78, 71]);
+    model.setState("finished");
+    await wait(3100);
+    expect(outputs[0]?.data).toEqual({
+      "text/plain": "run",
+      "image/png": "iVBORw==",
+      "text/html":
+        '<div data-nbmonitor-static="abc"><img alt="loss &quot;3&quot; &lt;now>" ' +
+        'src="data:image/png;base64,iVBORw=="></div>',
+    });
+    expect(outputs[1]).toEqual(output("other"));
+  });
+
+  test("a big one is encoded whole", async () => {
+    const outputs = [output("abc")];
+    const { model } = setUp(new FakeDocument(outputs, false));
+    const bytes = Array.from({ length: 200_001 }, (_, i) => (i * 7) % 256);
+    picture(model, bytes);
+    model.setState("finished");
+    await wait(3100);
+    const png = outputs[0]?.data?.["image/png"] as string;
+    expect(Buffer.from(png, "base64").equals(Buffer.from(bytes))).toBe(true);
+  });
+
+  test("without one the output stays as it is", async () => {
+    const outputs = [output("abc")];
+    const { model } = setUp(new FakeDocument(outputs, false));
+    model.setState("finished");
+    await wait(3100);
+    expect(outputs[0]).toEqual(output("abc"));
+  });
+});
+
+describe("hands off", () => {
+  test("where autosave is off", async () => {
+    const doc = new FakeDocument();
+    const { model } = setUp(doc, { autosave: false });
+    model.setState("finished");
+    await wait(5000);
+    expect(doc.save).not.toHaveBeenCalled();
+    expect(doc.metadata).toEqual({});
+  });
+
+  test("where the host shows no document, or one that is read-only", async () => {
+    const { model, session } = setUp(undefined);
+    model.setState("finished");
+    await wait(5000);
+    const doc = new FakeDocument();
+    doc.model.readOnly = true;
+    setUp(doc);
+    await wait(5000);
+    expect(doc.save).not.toHaveBeenCalled();
+    expect(session.link.note).toBe("");
+  });
+
+  test("a save that fails is noted once and not tried again", async () => {
+    const noise = vi.spyOn(console, "error");
+    const doc = new FakeDocument();
+    doc.save.mockRejectedValue(new Error("disk full"));
+    const { model, session } = setUp(doc);
+    await wait(1000);
+    expect(session.link.note).toBe("the notebook was not saved: Error: disk full");
+    model.setState("finished");
+    await wait(5000);
+    expect(doc.save).toHaveBeenCalledTimes(1);
+    expect(noise).not.toHaveBeenCalled();
+  });
+});
