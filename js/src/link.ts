@@ -73,7 +73,6 @@ export class LinkWatch implements Link {
 
   /** Silence counts only while someone is looking: otherwise it was asked for. */
   watched(yes: boolean): void {
-    if (yes && !this.#watched) this.#news = Date.now();
     this.#watched = yes;
     this.#pace();
   }
@@ -126,7 +125,7 @@ export class LinkWatch implements Link {
       this.#timer = undefined;
       if (this.state === "quiet") this.#set("live", "");
     } else if (this.#timer === undefined) {
-      this.#news = Math.max(this.#news, Date.now() - CHECK_MS);
+      this.#news = Date.now();
       this.#timer = setInterval(() => this.#check(), CHECK_MS);
     }
   }

@@ -117,6 +117,16 @@ describe("FrameLoop", () => {
     expect(frames.size).toBe(0);
   });
 
+  test("an item that dirties a later one is painted with it, and no empty frame follows", () => {
+    const { loop, itemEnd, paint } = setUp();
+    const other = vi.fn();
+    const later = loop.add(document.createElement("div"), other, itemEnd.signal);
+    paint.mockImplementation(() => later.dirty());
+    frame();
+    expect(other).toHaveBeenCalledTimes(1);
+    expect(frames.size).toBe(0);
+  });
+
   test("afterFrame follows a frame that painted, and only such", () => {
     const { loop, itemEnd, item, paint } = setUp();
     const order: string[] = [];

@@ -200,6 +200,28 @@ describe("buckets", () => {
     expect(series.window(x(17_000), x(17_400), 1000).exact).toBe(true);
   });
 
+  test("many short stretches of both kinds still fit into maxPoints", () => {
+    const series = new Series(SPEC);
+    // Nine points each: two never share a group of sixteen, so groups come out half full.
+    for (let i = 0; i < rows.length / 9; i++) {
+      const some = rows.slice(i * 9, i * 9 + 9);
+      const x = some.map((r) => r.x);
+      const plain = stretch(
+        i * 9,
+        x,
+        some.map((r) => r.value),
+      );
+      series.append(i % 2 ? plain : buckets(i * 9, some, 1));
+    }
+    expect(series.rows).toBe(rows.length);
+    for (const most of [4, 17, 100, 1300, 6000]) {
+      const w = series.window(-1, 1e9, most);
+      expect(w.n).toBeLessThanOrEqual(most);
+      expect(Math.max(...w.max.filter(Number.isFinite))).toBe(summary(rows).max);
+      expect(w.last[w.n - 1]).toBe(values[19_999]);
+    }
+  });
+
   test("the mean weighs buckets by their rows", () => {
     const series = new Series(SPEC);
     const many = Array.from({ length: 500 }, (_, x) => ({ x, value: 0 }));
