@@ -25,23 +25,22 @@ class Host:
     def read(self) -> dict[str, float]:
         """Measure once; percentages are means since the reading before."""
         out: dict[str, float] = {}
-        self._ask(out, "cpu", lambda: self._psutil.cpu_percent(None))
-        self._ask(out, "process_cpu", lambda: self._process.cpu_percent(None))
-        self._ask(out, "process_memory", lambda: self._process.memory_info().rss)
-        try:
-            memory = self._psutil.virtual_memory()
-        except (self._psutil.Error, OSError, RuntimeError) as error:
-            self.reasons["memory_used"] = self.reasons["memory_total"] = str(error)
-        else:
-            # `used` of psutil leaves out shared memory; what is not available is in use.
-            out["memory_used"] = float(memory.total - memory.available)
-            out["memory_total"] = float(memory.total)
+        reasons: dict[str, str] = {}
+
+        def ask(names: tuple[str, ...], read: Callable[[], tuple[float, ...]]) -> None:
+            try:
+                out.update(zip(names, map(float, read()), strict=True))
+            except (self._psutil.Error, OSError, RuntimeError) as error:
+                reasons.update(dict.fromkeys(names, f"psutil: {error}"))
+
+        ask(("cpu",), lambda: (self._psutil.cpu_percent(None),))
+        ask(("process_cpu",), lambda: (self._process.cpu_percent(None),))
+        ask(("process_memory",), lambda: (self._process.memory_info().rss,))
+        ask(("memory_used", "memory_total"), self._memory)
+        self.reasons = reasons
         return out
 
-    def _ask(self, out: dict[str, float], name: str, read: Callable[[], float]) -> None:
-        try:
-            out[name] = float(read())
-        except (self._psutil.Error, OSError, RuntimeError) as error:
-            self.reasons[name] = str(error) or type(error).__name__
-        else:
-            self.reasons.pop(name, None)
+    def _memory(self) -> tuple[float, float]:
+        memory = self._psutil.virtual_memory()
+        # `used` of psutil leaves out shared memory; what is not available is in use.
+        return memory.total - memory.available, memory.total

@@ -114,7 +114,8 @@ class Tokens(Probe):
                 return
             mask = named.get("attention_mask")
             if mask is not None and mask.shape == ids.shape[:2]:
-                self._lengths.append(mask.count_nonzero(-1))
+                # On the host the mask itself is as good as its sums, which `derive` can form.
+                self._lengths.append(mask if mask.is_cpu else mask.count_nonzero(-1))
                 return
             positions = named.get("position_ids")
             if positions is not None and positions.shape == ids.shape[:2]:
@@ -171,7 +172,8 @@ class Tokens(Probe):
         tokens, samples = float(host["dense"]), float(host["samples"])
         for key, value in host.items():
             if key.startswith("lengths/"):
-                tokens += float(np.sum(value, dtype=np.float64))
+                # (rows,) lengths, or the (rows, width) mask that they are counted from
+                tokens += float(np.sum(value) if value.ndim == 1 else np.count_nonzero(value))
                 samples += len(value)
             elif key.startswith("starts/"):
                 samples += float(value)
