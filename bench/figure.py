@@ -18,7 +18,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """"ok" or "over", or "" for a figure without a budget."""
+        """ "ok" or "over", or "" for a figure without a budget."""
         if self.budget is None:
             return ""
         good = self.value >= self.budget if self.at_least else self.value <= self.budget
@@ -28,4 +28,5 @@ class Figure:
         """Format as a line of a Markdown table."""
         sign = "≥" if self.at_least else "≤"
         budget = "" if self.budget is None else f"{sign} {self.budget:g} {self.unit}"
-        return f"| {self.what} | {self.value:.4g} {self.unit} | {budget} | {self.verdict} | {self.note} |"
+        cells = (self.what, f"{self.value:.4g} {self.unit}", budget, self.verdict, self.note)
+        return f"| {' | '.join(cells)} |"

@@ -25,7 +25,7 @@ def is_trainer(thing: Any) -> bool:
     return isinstance(thing, Trainer)
 
 
-class MonitorCallback(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+class MonitorCallback(TrainerCallback):
     """Watch one Trainer.
 
     Parameters

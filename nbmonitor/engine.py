@@ -78,7 +78,7 @@ class Engine:
         self._batch_probes: list[Probe] = []
         self._step_probes: list[Probe] = []
         self._host_probes: list[Probe] = []
-        self._begun = False
+        self._begun = self._cadenced = False
         names: set[str] = set()
         for probe in probes:
             if not isinstance(probe, Probe):
@@ -145,6 +145,7 @@ class Engine:
         self._host_probes = [
             p for p in active if p not in self._step_probes and _overrides(p, "derive")
         ]
+        self._cadenced = any(p.every > 1 for p in self._host_probes)
         self._first = self._begun = True
 
     def batch(self, batch: Batch) -> None:
@@ -163,7 +164,9 @@ class Engine:
                 if taken:
                     measured.append(probe)
                     values.append(taken)
-        due = [p for p in self._host_probes if first or step.number % p.every == 0]
+        due = self._host_probes
+        if not first and self._cadenced:
+            due = [p for p in due if step.number % p.every == 0]
         self._leave(_Measurement(step, due, measured, Transfer(values)))
 
     def log(self, step: int, logged: Measured) -> None:
@@ -223,7 +226,9 @@ class Engine:
         step = entry.step
         step.loss, step.grad_norm = carried.get("loss"), carried.get("grad_norm")
         out: dict[str, float] = {}
-        work = [(p, {}) for p in entry.due] + list(zip(entry.measured, measured, strict=True))
+        work: list[tuple[Probe, Measured]] = [(p, {}) for p in entry.due] + list(
+            zip(entry.measured, measured, strict=True)
+        )
         for probe, host in work:
             if probe.name not in self._off:
                 out.update(self._guarded(probe, _derived, probe, step, host) or {})

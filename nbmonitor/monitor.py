@@ -53,6 +53,9 @@ class TrainingMonitor(MonitorWidget):
     >>> trainer.train()  # doctest: +SKIP
     """
 
+    # Until `__init__` is through: a refused one is closed by its finaliser all the same.
+    _is_closed = True
+
     def __init__(
         self,
         trainer: Any = None,

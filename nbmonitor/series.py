@@ -51,7 +51,7 @@ class _Chunk:
     def steps(self) -> Floats:
         if self.x is not None:
             return self.x
-        return self.start + (self.stride or 0.0) * np.arange(len(self.values))
+        return self.start + (self.stride or 0.0) * np.arange(len(self.values), dtype=np.float64)
 
     @property
     def nbytes(self) -> int:

@@ -35,7 +35,8 @@ class Transfer:
     Parameters
     ----------
     measured
-        One mapping a probe; tensors are 0-d or 1-d and must not change afterwards.
+        One mapping a probe; tensors on a device are flattened and come
+        back in their shape; none may change afterwards.
     """
 
     __slots__ = ("_event", "_places", "_staged", "measured")
@@ -45,8 +46,11 @@ class Transfer:
         self._event: Any = None
         self._staged: Any = None
         self._places: list[tuple[int, str, tuple[int, ...], int]] = []
-        if any(_on_device(v) for values in measured for v in values.values()):
-            self._start()
+        for values in measured:
+            for value in values.values():
+                if not getattr(value, "is_cpu", True):
+                    self._start()
+                    return
 
     def _start(self) -> None:
         torch = sys.modules["torch"]
@@ -85,7 +89,7 @@ class Transfer:
             vector, at = self._staged.numpy(), 0
             for index, key, shape, size in self._places:
                 part = vector[at : at + size]
-                out[index][key] = part.copy() if shape else float(part[0])
+                out[index][key] = part.reshape(shape) if shape else float(part[0])
                 at += size
         result: list[Mapping[str, Any]] = [*out]
         return result

@@ -259,8 +259,8 @@ def unpack_frame(data: bytes) -> list[Rows]:
                 Rows(int(ids[j]), int(offsets[j]), x, values[j], counts, marks[j]) for j in range(m)
             ]
         else:
-            values = read.take("<f4", m * n).reshape(m, n)
-            out += [Rows(int(ids[j]), int(offsets[j]), x, values[j]) for j in range(m)]
+            points = read.take("<f4", m * n).reshape(m, n)
+            out += [Rows(int(ids[j]), int(offsets[j]), x, points[j]) for j in range(m)]
     return out
 
 

@@ -29,8 +29,9 @@ class Faulty(Probe):
     name = "faulty"
     panels = (Panel("f", "Faulty", "line", ("f",)),)
 
-    def __init__(self, hook, error=RuntimeError("no such luck")):
+    def __init__(self, hook, error=None):
         self.calls = 0
+        error = error or RuntimeError("no such luck")
 
         def fail(*_):
             self.calls += 1

@@ -81,10 +81,14 @@ def test_values_that_are_not_finite_are_recorded_as_what_they_are(monitor, value
 
 
 def test_leaving_with_an_exception_is_a_failed_run(monitor):
-    with pytest.raises(ZeroDivisionError), monitor:
-        monitor.watch(torch.nn.Linear(1, 1))
-        monitor.step(1.0)
-        1 / 0  # noqa: B018
+    def train():
+        with monitor:
+            monitor.watch(torch.nn.Linear(1, 1))
+            monitor.step(1.0)
+            monitor.step(1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        train()
     assert monitor.run.status == "failed"
     assert "ZeroDivisionError" in monitor.run.status_message
 
@@ -103,7 +107,7 @@ def test_what_is_no_trainer_is_refused_with_the_way_out(given):
 
 
 def test_an_unknown_keyword_names_the_known_ones():
-    with pytest.raises(TypeError, match="colour.*name, probes, theme"):
+    with pytest.raises(TypeError, match=r"colour.*name, probes, theme"):
         TrainingMonitor(colour="red")
 
 

@@ -97,7 +97,7 @@ def test_truncate_keeps_rows_up_to_a_step_and_appending_goes_on(keep):
 
     left = min(keep + 1, rows)
     assert dropped == rows - left
-    x, y = column.exact()
+    _, y = column.exact()
     np.testing.assert_array_equal(y[:-1], np.arange(left))
     assert y[-1] == -1.0
     assert column.rows == left + 1

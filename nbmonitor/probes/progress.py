@@ -51,6 +51,7 @@ class Progress(Probe):
         self._evaluations: list[float] = []
         self._other = 0.0
         self._steps = 0
+        return None
 
     def derive(self, step: Step, host: Measured) -> Measured:
         """Read the step's times; an evaluation's length is told by the step after it."""
@@ -91,7 +92,7 @@ class Progress(Probe):
         return seconds
 
     def _evaluations_due(self, done: int, total: int) -> float:
-        every = self._config.get("eval_steps")
+        every = int(self._config.get("eval_steps") or 0)
         if every:
             return total // every - done // every
         return len(self._evaluations) * (total - done) / max(1, done)
