@@ -31,8 +31,9 @@ function base64(bytes: Uint8Array): string {
 export function withPicture(output: OutputJson, id: string, png: string, alt: string): OutputJson {
   const escaped = alt.replace(/&/g, "&amp;").replace(/"/g, "&quot;").replace(/</g, "&lt;");
   const img = `<img alt="${escaped}" src="data:image/png;base64,${png}">`;
-  const html = `<div data-nbmonitor-static="${id}">${img}</div>`;
-  return { ...output, data: { ...output.data, "text/html": html, "image/png": png } };
+  const html = `<div class="nbmonitor-static" data-nbmonitor-static="${id}">${img}</div>`;
+  const data = { ...output.data, "text/html": html, "image/png": png, "text/plain": alt };
+  return { ...output, data };
 }
 
 /** Put the picture into every output that carries our id. */

@@ -26,6 +26,8 @@ export class Store {
   #tensors = new Map<string, Tensor>();
   #matches = new Map<string, Series[]>();
   #events: RunEvent[] = [];
+  /** Events before the first of ours: a packed history holds only the latest. */
+  #older = 0;
   #listeners = new Set<() => void>();
   #generation = 0;
   #seq = 0;
@@ -116,6 +118,7 @@ export class Store {
     if (header.generation > this.#generation) this.#reset(header.generation);
     this.#declare(header.declare);
     this.#rows(stretches);
+    if (this.#events.length === 0) this.#older = header.events_offset;
     this.#append(header.events, header.events_offset);
     this.#seq = Math.max(this.#seq, header.seq);
     this.#changed();
@@ -125,7 +128,7 @@ export class Store {
   have(): Hello {
     const have: Record<string, number> = {};
     for (const s of this.#series) if (s) have[s.spec.id] = s.rows;
-    return { kind: "hello", generation: this.#generation, have, events: this.#events.length };
+    return { kind: "hello", generation: this.#generation, have, events: this.#eventCount };
   }
 
   #declare(specs: readonly SeriesSpec[]): void {
@@ -149,9 +152,13 @@ export class Store {
   }
 
   #append(events: readonly RunEvent[], offset: number): Applied {
-    if (offset > this.#events.length) return "gap";
-    this.#events.push(...events.slice(this.#events.length - offset));
+    if (offset > this.#eventCount) return "gap";
+    this.#events.push(...events.slice(this.#eventCount - offset));
     return "ok";
+  }
+
+  get #eventCount(): number {
+    return this.#older + this.#events.length;
   }
 
   #reset(generation: number): void {
@@ -161,6 +168,7 @@ export class Store {
     this.#tensors.clear();
     this.#matches.clear();
     this.#events = [];
+    this.#older = 0;
   }
 
   #changed(): void {

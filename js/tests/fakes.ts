@@ -3,7 +3,7 @@
 import { vi } from "vitest";
 import { type Column, packFrame } from "../dev/pack";
 import type { OutputJson, PageModel, Synced } from "../src/host";
-import type { FromPage, SeriesSpec, ToPage } from "../src/wire.gen";
+import type { FromPage, HistoryHeader, SeriesSpec, ToPage } from "../src/wire.gen";
 
 type Fn = (...args: never[]) => void;
 
@@ -129,4 +129,18 @@ export function append(
 ): [ToPage, DataView[]] {
   const column: Column = { id, offset, x: values.map((_, i) => offset + i), values };
   return [{ kind: "append", seq, generation, declare }, [packFrame([column])]];
+}
+
+/** A `history` trait without rows. */
+export function packHistory(header: HistoryHeader): DataView {
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const length = Math.ceil(text.length / 8) * 8;
+  const frame = packFrame([]);
+  const bytes = new Uint8Array(8 + length + frame.byteLength).fill(32);
+  bytes.set(new TextEncoder().encode("NBM1"));
+  bytes.set(text, 8);
+  bytes.set(new Uint8Array(frame.buffer), 8 + length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(4, length, true);
+  return view;
 }

@@ -146,10 +146,10 @@ describe("the static picture", () => {
     model.setState("finished");
     await wait(3100);
     expect(outputs[0]?.data).toEqual({
-      "text/plain": "run",
+      "text/plain": 'loss "3" <now>',
       "image/png": "iVBORw==",
       "text/html":
-        '<div data-nbmonitor-static="abc"><img alt="loss &quot;3&quot; &lt;now>" ' +
+        '<div class="nbmonitor-static" data-nbmonitor-static="abc"><img alt="loss &quot;3&quot; &lt;now>" ' +
         'src="data:image/png;base64,iVBORw=="></div>',
     });
     expect(outputs[1]).toEqual(output("other"));

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
 import { Store } from "../src/store";
-import type { Put, RunEvent, SeriesSpec, ToPage } from "../src/wire.gen";
-import { append, LOSS } from "./fakes";
+import type { HistoryHeader, Put, RunEvent, SeriesSpec, ToPage } from "../src/wire.gen";
+import { append, LOSS, packHistory } from "./fakes";
 
 function golden(name: string): DataView {
   const data = readFileSync(new URL(`../../tests/wire/${name}`, import.meta.url));
@@ -173,6 +173,24 @@ describe("restore", () => {
     expect(rows).toBeGreaterThan(0);
     expect(store.apply(...append(42, rows, [1, 2], { generation: 2 }))).toBe("ok");
     expect(loss?.rows).toBe(rows + 2);
+  });
+
+  test("a history with only the latest events goes on from their number", () => {
+    const store = new Store();
+    const header: HistoryHeader = {
+      generation: 1,
+      seq: 0,
+      declare: [],
+      events: [note(8), note(9)],
+      events_offset: 8,
+    };
+    store.restore(packHistory(header));
+    expect(store.have().events).toBe(10);
+    expect(store.apply(events(1, 9, [note(9), note(10)]), [])).toBe("ok");
+    expect(store.events.map((e) => e.step)).toEqual([8, 9, 10]);
+    store.restore(packHistory(header));
+    expect(store.events.map((e) => e.step)).toEqual([8, 9, 10]);
+    expect(store.apply(events(2, 12, [note(12)]), [])).toBe("gap");
   });
 
   test("an older history, or the same again, changes nothing", () => {
