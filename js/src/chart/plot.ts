@@ -1,0 +1,278 @@
+/**
+ * A time-series chart: uPlot, themed, fed with windows of series, tied to the viewer's
+ * range and cursor. Owns one uPlot instance; asks for at most two points a pixel.
+ */
+
+import uPlot from "uplot";
+import { tickLabels } from "../format";
+import { colorOf, faded } from "../paint";
+import { clamp, type Extent, logTicks, moved, padded, ticks } from "../scale";
+import type { Series } from "../series";
+import { setAttr, type ViewContext } from "../view";
+import { type Curve, lonely, type Mark, marksOf, merge, readCurve, yExtent } from "./data";
+import { type Dot, dots, events, glow, nonfinite } from "./plugins";
+import { visibleRange, wholeRange } from "./range";
+
+export interface PlotOptions {
+  /** Name of a colour in the palette for the first line. */
+  color?: string | undefined;
+  unit: string;
+  /** Mark every measured point, for series with few of them. */
+  points?: boolean;
+  /** No axes: a strip that only shows a course. */
+  bare?: boolean;
+  log: () => boolean;
+  smooth: () => boolean;
+}
+
+/** uPlot series of one curve: low, high, line, smooth. */
+const PER_CURVE = 4;
+
+export class Plot {
+  readonly #el: HTMLElement;
+  readonly #ctx: ViewContext;
+  readonly #options: PlotOptions;
+  #plot: uPlot | null = null;
+  #shape = "";
+  #size = { width: 0, height: 0 };
+  #view: Extent = [0, 1];
+  #marks: Mark[] = [];
+  #dots: Dot[] = [];
+  #hovering = false;
+  lines: readonly Series[] = [];
+  /** Span of the smoothing that is drawn, in rows; 0 for none. */
+  span = 0;
+
+  constructor(el: HTMLElement, ctx: ViewContext, options: PlotOptions) {
+    this.#el = el;
+    this.#ctx = ctx;
+    this.#options = options;
+    ctx.signal.addEventListener("abort", () => this.#drop(), { once: true });
+    if (!options.bare) this.#keys();
+  }
+
+  resize(width: number, height: number): void {
+    this.#size = { width: Math.floor(width), height: Math.floor(height) };
+  }
+
+  /** Colour of line `index`. */
+  color(index: number): string {
+    return colorOf(this.#ctx.palette(), this.#options.color, index);
+  }
+
+  /** Read the series in the present view and draw them. */
+  paint(label: string): void {
+    const { width, height } = this.#size;
+    const front = this.#options.points
+      ? (this.#ctx.live.store.series("train/loss")?.last()?.x ?? 0)
+      : 0;
+    const view = visibleRange(this.#ctx.ui, this.lines, front);
+    if (!view || width < 40 || height < 20) return;
+    this.#view = view;
+    const log = this.#options.log();
+    const smooth = this.#options.smooth();
+    const points = clamp(width, 64, 4096);
+    const curves = this.lines.map((line) => readCurve(line, view, points, smooth));
+    this.span = Math.max(0, ...curves.map((c) => c.span));
+    const table = merge(curves, log);
+    this.#marks = marksOf(curves);
+    this.#dots = this.#spots(curves, table.columns, table.x);
+    const extent = yExtent(curves, log);
+    const plot = this.#ensure(log);
+    const [y0, y1] = padded(extent ?? (log ? [0.1, 1] : [0, 1]), log);
+    plot.batch(() => {
+      if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
+      plot.setData([table.x, ...table.columns] as uPlot.AlignedData, false);
+      plot.setScale("x", { min: view[0], max: view[1] });
+      plot.setScale("y", { min: y0, max: y1 });
+    });
+    setAttr(plot.ctx.canvas, "aria-label", label);
+  }
+
+  /** Put the crosshair where the viewer's cursor is, on whichever chart that is. */
+  paintCursor(): void {
+    const plot = this.#plot;
+    if (!plot || this.#hovering) return;
+    const x = this.#ctx.ui.get("cursor");
+    const inside = x !== null && x >= this.#view[0] && x <= this.#view[1];
+    const left = inside ? plot.valToPos(x, "x") : -10;
+    plot.setCursor({ left, top: inside ? 0 : -10 }, false);
+  }
+
+  #spots(curves: readonly Curve[], columns: (number | null | undefined)[][], xs: number[]): Dot[] {
+    const out: Dot[] = [];
+    curves.forEach((curve, c) => {
+      const line = columns[c * PER_CURVE + 2] ?? [];
+      const few = this.#options.points && curve.window.exact && curve.window.n <= 60;
+      const where = few ? line.map((_, i) => i) : lonely(line);
+      for (const i of where) {
+        const y = line[i];
+        if (typeof y === "number") out.push({ x: xs[i]!, y, color: this.color(c) });
+      }
+    });
+    return out;
+  }
+
+  #ensure(log: boolean): uPlot {
+    const shape = `${this.lines.map((line) => line.spec.id).join()}|${log}`;
+    if (this.#plot && this.#shape === shape) return this.#plot;
+    this.#drop();
+    this.#shape = shape;
+    const plot = new uPlot(this.#build(log), [[]], this.#el);
+    setAttr(plot.ctx.canvas, "role", "img");
+    const { signal, ui } = this.#ctx;
+    plot.over.addEventListener("mouseenter", () => (this.#hovering = true), { signal });
+    plot.over.addEventListener(
+      "mouseleave",
+      () => {
+        this.#hovering = false;
+        ui.set("cursor", null);
+      },
+      { signal },
+    );
+    this.#plot = plot;
+    return plot;
+  }
+
+  #build(log: boolean): uPlot.Options {
+    const { ui, palette, live } = this.#ctx;
+    const { unit, bare } = this.#options;
+    const axis = (size: number, space: number): uPlot.Axis => ({
+      show: !bare,
+      size,
+      space,
+      gap: 3,
+      font: palette().font,
+      stroke: () => palette().label,
+      grid: { stroke: () => palette().grid, width: 1 },
+      ticks: { show: false },
+    });
+    const count = (u: uPlot, axisIdx: number, pixels: number) =>
+      Math.max(2, (axisIdx === 0 ? u.bbox.width : u.bbox.height) / uPlot.pxRatio / pixels);
+    return {
+      width: this.#size.width,
+      height: this.#size.height,
+      padding: bare ? [4, 0, 2, 0] : [8, 10, 0, 0],
+      legend: { show: false },
+      scales: {
+        x: { time: false, range: (_u, min, max) => [min ?? 0, max ?? 1] },
+        y: { distr: log ? 3 : 1, auto: false, range: (_u, min, max) => [min ?? 0, max ?? 1] },
+      },
+      axes: [
+        {
+          ...axis(20, 60),
+          splits: (u, i, min, max) => ticks(min, max, count(u, i, 90)),
+          values: (_u, splits) => tickLabels(splits),
+        },
+        {
+          ...axis(unit === "bytes" ? 66 : 50, 24),
+          splits: (u, i, min, max) => (log ? logTicks : ticks)(min, max, count(u, i, 36)),
+          filter: (_u, splits) => splits,
+          values: (_u, splits) => tickLabels(splits, unit, log),
+        },
+      ],
+      series: [{}, ...this.lines.flatMap((_, index) => this.#series(index))],
+      bands: this.lines.map((_, index) => ({
+        series: [index * PER_CURVE + 2, index * PER_CURVE + 1] as [number, number],
+        fill: () => faded(this.color(index), 0.2),
+      })),
+      cursor: {
+        y: false,
+        points: { show: false },
+        drag: { x: true, y: false, setScale: false, dist: 4 },
+        bind: {
+          dblclick: () => () => {
+            ui.resetRange();
+            return null;
+          },
+        },
+      },
+      hooks: {
+        setSelect: [(u) => this.#zoomed(u)],
+        setCursor: [(u) => this.#pointed(u)],
+      },
+      plugins: [
+        events(
+          () => live.store.events,
+          palette,
+          () => this.#view,
+        ),
+        glow(
+          (series) => this.#lit(series),
+          () => palette().glow,
+        ),
+        dots(() => this.#dots, palette),
+        nonfinite(() => this.#marks, palette),
+      ],
+    };
+  }
+
+  #series(index: number): uPlot.Series[] {
+    const line = (alpha: () => number, width: number): uPlot.Series => ({
+      scale: "y",
+      width,
+      stroke: () => faded(this.color(index), alpha()),
+      points: { show: false },
+    });
+    return [
+      line(() => 0.4, 1),
+      line(() => 0.4, 1),
+      line(() => (this.#options.smooth() && this.span > 0 ? 0.38 : 1), 1.5),
+      line(() => 1, 2),
+    ];
+  }
+
+  /** The colour of the light around a uPlot series, null for the faint ones. */
+  #lit(series: number): string | null {
+    const part = (series - 1) % PER_CURVE;
+    const bright = this.#options.smooth() && this.span > 0 ? 3 : 2;
+    return part === bright ? this.color(Math.floor((series - 1) / PER_CURVE)) : null;
+  }
+
+  #zoomed(u: uPlot): void {
+    const { left, width } = u.select;
+    if (width < 4) return;
+    const [x0, x1] = [u.posToVal(left, "x"), u.posToVal(left + width, "x")];
+    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (x1 > x0) this.#ctx.ui.set("range", [x0, x1]);
+  }
+
+  #pointed(u: uPlot): void {
+    if (!this.#hovering) return;
+    const left = u.cursor.left ?? -1;
+    this.#ctx.ui.set("cursor", left < 0 ? null : u.posToVal(left, "x"));
+  }
+
+  /** Arrow keys move the view, + and − zoom it, Escape and 0 reset it. */
+  #keys(): void {
+    const { signal, ui } = this.#ctx;
+    const steps: Record<string, readonly [number, number]> = {
+      ArrowLeft: [-0.2, 1],
+      ArrowRight: [0.2, 1],
+      "+": [0, 0.5],
+      "=": [0, 0.5],
+      "-": [0, 2],
+    };
+    const panel = this.#el.closest<HTMLElement>("[data-panel]") ?? this.#el;
+    panel.addEventListener(
+      "keydown",
+      (event) => {
+        if (event.target !== panel || event.ctrlKey || event.metaKey || event.altKey) return;
+        const whole = wholeRange(this.lines);
+        const step = steps[event.key];
+        if (event.key === "Escape" || event.key === "0") ui.resetRange();
+        else if (whole && step) ui.set("range", moved(this.#view, whole, step[0], step[1]));
+        else return;
+        event.preventDefault();
+        // The notebook has its own meaning for these keys.
+        event.stopPropagation();
+      },
+      { signal },
+    );
+  }
+
+  #drop(): void {
+    this.#plot?.destroy();
+    this.#plot = null;
+  }
+}

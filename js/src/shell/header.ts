@@ -1,0 +1,157 @@
+/** Title bar: what runs, in which state, over which link, and the tools of the whole view. */
+
+import type { Live } from "../model";
+import { ROLLING, type UiState } from "../ui";
+import { button, h, setAttr, setText } from "../view";
+
+const LINKS = { live: "LIVE", quiet: "QUIET", lost: "KERNEL LOST", saved: "SAVED" } as const;
+
+function tools(ui: UiState, signal: AbortSignal): HTMLElement {
+  const range = button(
+    "range",
+    "",
+    "",
+    () => {
+      const now = ui.get("range");
+      if (now === "rolling" || now === "all")
+        ui.set("range", now === "rolling" ? "all" : "rolling");
+      else ui.resetRange();
+    },
+    signal,
+  );
+  const showRange = () => {
+    const now = ui.get("range");
+    const zoomed = now !== "rolling" && now !== "all";
+    setText(range, zoomed ? "ZOOM ✕" : now === "rolling" ? `LAST ${ROLLING}` : "ALL");
+    setAttr(range, "data-range", zoomed ? "zoom" : now);
+    setAttr(range, "aria-pressed", String(zoomed || now === "all"));
+    const next = now === "rolling" ? "the whole run" : `the last ${ROLLING} points`;
+    setAttr(
+      range,
+      "title",
+      zoomed ? "back to the view before the zoom" : `show ${next}; drag in a chart to zoom`,
+    );
+  };
+  const theme = button(
+    "theme",
+    "",
+    "",
+    () => {
+      ui.set("theme", ui.get("look") === "neon" ? "light" : "neon");
+    },
+    signal,
+  );
+  const showTheme = () => {
+    const other = ui.get("look") === "neon" ? "light" : "neon";
+    setText(theme, other.toUpperCase());
+    setAttr(theme, "title", `change to the ${other} theme`);
+  };
+  const scan = button(
+    "scanlines",
+    "SCAN",
+    "faint scan lines, as on a tube",
+    () => {
+      ui.set("scanlines", !ui.get("scanlines"));
+    },
+    signal,
+  );
+  const showScan = () => setAttr(scan, "aria-pressed", String(ui.get("scanlines")));
+  ui.on("range", showRange, signal);
+  ui.on("look", showTheme, signal);
+  ui.on("scanlines", showScan, signal);
+  showRange();
+  showTheme();
+  showScan();
+  return h("div", { class: "nbm-tools" }, range, theme, scan);
+}
+
+/** Build the title bar, the progress bar and the banner into `root`. */
+export function mountHeader(root: HTMLElement, live: Live, ui: UiState, signal: AbortSignal): void {
+  const about = h("div", { class: "nbm-about" });
+  const state = h("span", { class: "nbm-state", role: "status" });
+  const link = h("span", { class: "nbm-link" });
+  const fill = h("div");
+  const bar = h(
+    "div",
+    {
+      class: "nbm-progress",
+      role: "progressbar",
+      "aria-label": "Progress",
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+    },
+    fill,
+  );
+  const banner = h("div", { class: "nbm-banner", role: "alert", hidden: true });
+  root.append(
+    h(
+      "header",
+      { class: "nbm-bar" },
+      h("h2", { class: "nbm-brand" }, "NBMONITOR"),
+      about,
+      state,
+      link,
+      tools(ui, signal),
+    ),
+    bar,
+    banner,
+  );
+
+  const showAbout = () => {
+    const { name, method, model } = live.get("config");
+    const parts = [name, method?.toUpperCase(), model].filter(
+      (p, i, all) => p && all.indexOf(p) === i,
+    );
+    about.replaceChildren(...parts.map((part) => h("span", { title: part }, part ?? "")));
+  };
+  const showState = () => {
+    const status = live.get("status");
+    setAttr(state, "data-state", status.state);
+    setText(state, status.state.toUpperCase());
+    setAttr(state, "title", [status.message, status.detail].filter(Boolean).join("\n") || null);
+    showLink();
+  };
+  const showLink = () => {
+    setAttr(link, "data-link", live.link.state);
+    setText(link, LINKS[live.link.state]);
+    setAttr(link, "title", [live.link.message, live.link.note].filter(Boolean).join("\n") || null);
+    showBanner();
+  };
+  const showBanner = () => {
+    const { state: now, message, detail } = live.get("status");
+    const ended = now === "failed" || now === "interrupted";
+    const lines: Node[] = [];
+    if (ended && (message || detail)) {
+      lines.push(
+        h("b", {}, now.toUpperCase()),
+        document.createTextNode(message || detail.split("\n").pop() || ""),
+      );
+      if (message && detail && detail !== message) {
+        lines.push(
+          detail.includes("\n") ? h("pre", {}, detail) : document.createTextNode(` · ${detail}`),
+        );
+      }
+    } else if (live.link.state === "lost") {
+      lines.push(h("b", {}, LINKS.lost), document.createTextNode(live.link.message));
+    }
+    setAttr(banner, "data-kind", now === "failed" ? "failed" : live.link.state);
+    banner.hidden = lines.length === 0;
+    const text = lines.map((n) => n.textContent).join("");
+    if (banner.textContent !== text) banner.replaceChildren(...lines);
+  };
+  live.onTrait("config", showAbout, signal);
+  live.onTrait("status", showState, signal);
+  live.onLink(showLink, signal);
+  showAbout();
+  showState();
+}
+
+/** Progress of the run from 0 to 1, on the bar that `mountHeader` made; null hides it. */
+export function showProgress(root: HTMLElement, part: number | null): void {
+  const bar = root.querySelector<HTMLElement>(".nbm-progress");
+  const fill = bar?.firstElementChild as HTMLElement | undefined;
+  if (!bar || !fill) return;
+  const percent = part === null ? 0 : Math.min(100, Math.max(0, part * 100));
+  setAttr(bar, "aria-valuenow", part === null ? null : percent.toFixed(0));
+  setAttr(fill, "style", `transform:scaleX(${(percent / 100).toFixed(4)})`);
+}

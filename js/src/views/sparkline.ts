@@ -1,0 +1,71 @@
+/** One course with its statistics beneath: throughput of tokens. */
+
+import { Plot } from "../chart/plot";
+import { counted, grouped, withUnit } from "../format";
+import { h, onResize, setText, type View } from "../view";
+
+interface Stat {
+  label: string;
+  key: string;
+  unit?: string;
+}
+
+const sparkline: View = {
+  name: "sparkline",
+  mount(el, ctx) {
+    const { live, ui, signal, spec } = ctx;
+    const stats = (spec.options["stats"] ?? []) as Stat[];
+    const key = spec.keys[0] ?? "";
+    const now = h("b");
+    const legend = h("div", { class: "nbm-legend" }, h("span", {}, now));
+    ctx.tools.before(legend);
+    const host = h("div", { class: "nbm-plot" });
+    const empty = h("div", { class: "nbm-empty" }, "waiting for the first batch of tokens");
+    const chart = h("div", { class: "nbm-chart" }, host, empty);
+    const line = h("div", { class: "nbm-stats" });
+    const cells = stats.map((stat) => {
+      const value = h("b", {}, "–");
+      line.append(h("span", { title: stat.key }, `${stat.label} `, value));
+      return { stat, value };
+    });
+    el.append(chart, line);
+    const color = (spec.options["color"] as string | undefined) ?? "gauge";
+    const plot = new Plot(host, ctx, { color, unit: "", log: () => false, smooth: () => true });
+    const show = () => {
+      const series = live.store.series(key);
+      const cursor = ui.get("cursor");
+      const point = cursor === null ? series?.last() : series?.at(cursor);
+      const at = cursor === null || !point ? "" : `step ${grouped(point.x)} · `;
+      setText(now, point ? at + withUnit(point.value, series?.spec.unit ?? "") : "–");
+    };
+    const painted = ctx.loop.add(
+      el,
+      () => {
+        const series = live.store.series(key);
+        plot.lines = series && series.rows > 0 ? [series] : [];
+        empty.hidden = plot.lines.length > 0;
+        host.hidden = !empty.hidden;
+        const last = series?.last();
+        const unit = series?.spec.unit ?? "";
+        if (last)
+          plot.paint(`${spec.title}: ${withUnit(last.value, unit)} at step ${grouped(last.x)}`);
+        for (const { stat, value } of cells) {
+          const own = live.store.series(stat.key);
+          const point = own?.last();
+          const kind = stat.unit ?? own?.spec.unit ?? "";
+          const plain = kind === "" || kind === "tokens";
+          setText(value, !point ? "–" : plain ? counted(point.value) : withUnit(point.value, kind));
+        }
+        show();
+      },
+      signal,
+    );
+    const pointed = ctx.loop.add(el, () => (plot.paintCursor(), show()), signal);
+    onResize(chart, (w, hgt) => (plot.resize(w, hgt), painted.dirty()), signal);
+    live.store.onChange(painted.dirty, signal);
+    for (const topic of ["range", "look"] as const) ui.on(topic, painted.dirty, signal);
+    ui.on("cursor", pointed.dirty, signal);
+  },
+};
+
+export default sparkline;
