@@ -96,8 +96,11 @@ class Flusher:
 
     def from_page(self, message: wire.FromPage) -> None:
         """Take a message of the page; it is looked at in the next turn."""
+        # Answer a page that lacks something at once; an ack is no reason to hurry.
+        if message["kind"] == "hello" or self.silent:
+            self._hurry.set()
         self._inbox.append(message)
-        self._wake()
+        self._run.changed.set()
 
     def show(self, tensor: Tensor) -> None:
         """Send a tensor that is for the page alone and no part of the Run."""
@@ -117,7 +120,8 @@ class Flusher:
 
     def flush(self) -> None:
         """Take a turn in the caller's thread, if one is due."""
-        if time.monotonic() >= self._not_before or self._inbox:
+        if self._hurry.is_set() or time.monotonic() >= self._not_before:
+            self._hurry.clear()
             self._guarded_turn(urgent=False)
 
     @property

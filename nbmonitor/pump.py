@@ -13,7 +13,6 @@ good, with the reason in `Pump.reason`.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import signal
@@ -23,8 +22,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
-
-import zmq
 
 from nbmonitor.kernel import current_kernel
 
@@ -110,6 +107,8 @@ class Pump:
             self._inside = False
 
     def _work(self, now: float) -> int:
+        import asyncio  # slow to import, and there wherever a kernel runs
+
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -134,6 +133,8 @@ class Pump:
 
     def _take(self, into: list[Frames]) -> None:
         """Take out all messages that have arrived."""
+        import zmq
+
         stream = self._stream
         callback, copy = stream._recv_callback, stream._recv_copy
         with _uninterrupted():
@@ -157,8 +158,9 @@ class Pump:
         if kind not in _COMMS:
             return False
         # Not the user's own widgets: their handlers expect to run between cells.
-        data = content.get("data") or {}
-        return content.get("comm_id") in self._comms or data.get("method") in _STATE_REQUESTS
+        data = content.get("data")
+        method = data.get("method") if isinstance(data, dict) else None
+        return content.get("comm_id") in self._comms or method in _STATE_REQUESTS
 
     def _answer(self, frames: Frames) -> None:
         kernel = self._kernel
@@ -176,6 +178,8 @@ class Pump:
         finally:
             kernel._publish_status("idle", "shell")
             if reply is self._stream:
+                import zmq
+
                 self._stream.flush(zmq.POLLOUT)
             kernel.set_parent(ident, parent, channel="shell")
 
@@ -202,7 +206,7 @@ def _reply_socket(kernel: Any) -> Any:
 
 
 def _bytes(frame: Any) -> bytes:
-    return frame.bytes if isinstance(frame, zmq.Frame) else bytes(frame)
+    return bytes(getattr(frame, "bytes", frame))
 
 
 def _finish(coroutine: Any) -> None:
