@@ -45,6 +45,7 @@ export interface Document {
     readOnly?: boolean;
     cells: { length: number; get(i: number): Cell };
     setMetadata(key: string, value: unknown): void;
+    getMetadata?(key: string): unknown;
   };
 }
 

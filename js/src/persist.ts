@@ -3,7 +3,14 @@
  * Works where the host shows its document (JupyterLab, Notebook); elsewhere it does nothing.
  */
 
-import { type Document, documentOf, type OutputJson, type PageModel, widgetState } from "./host";
+import {
+  type Document,
+  documentOf,
+  type OutputJson,
+  type PageModel,
+  type Synced,
+  widgetState,
+} from "./host";
 import type { Session } from "./session";
 
 const STATE_MIME = "application/vnd.jupyter.widget-state+json";
@@ -13,6 +20,13 @@ const EVERY_MS = 60_000;
 /** How long to wait for the final history before saving without it. */
 const HISTORY_MS = 3000;
 const OVER = new Set(["finished", "interrupted", "failed"]);
+
+/** The part of a notebook's `widgets` metadata that is looked at. */
+interface SavedWidgets {
+  [STATE_MIME]?: {
+    state?: Record<string, { state?: Partial<Pick<Synced, "picture_id" | "status">> }>;
+  };
+}
 
 function text(value: unknown): string {
   return Array.isArray(value) ? value.join("") : typeof value === "string" ? value : "";
@@ -85,8 +99,21 @@ export class Persistence {
       },
       { once: true },
     );
-    // A notebook that was just opened is clean: there is nothing new to keep.
-    this.#later(FIRST_MS, () => documentOf(this.#model)?.model.dirty === true);
+    // A notebook that was just opened is clean, and there is nothing new to keep, unless
+    // the run went on while no page was open.
+    this.#later(FIRST_MS, () => {
+      const doc = documentOf(this.#model);
+      return doc?.model.dirty === true || (doc !== null && this.#over && !this.#kept(doc));
+    });
+  }
+
+  /** Whether the notebook's own metadata already holds this widget as it is now. */
+  #kept(doc: Document): boolean {
+    const widgets = doc.model.getMetadata?.("widgets") as SavedWidgets | undefined;
+    const id = this.#model.get("picture_id");
+    return Object.values(widgets?.[STATE_MIME]?.state ?? {}).some(
+      ({ state }) => state?.picture_id === id && OVER.has(state?.status?.state ?? ""),
+    );
   }
 
   #isOver(): boolean {

@@ -46,6 +46,7 @@ export class FakeDocument {
       setMetadata: (key: string, value: unknown) => {
         this.metadata[key] = value;
       },
+      getMetadata: (key: string) => this.metadata[key],
     };
   }
 }

@@ -114,11 +114,34 @@ describe("the end of a run", () => {
     expect(doc.save).toHaveBeenCalledTimes(2);
   });
 
-  test("a run that had ended before is not saved again", async () => {
+  const status = { state: "finished", message: "", detail: "", total_steps: 1, total_epochs: 1 };
+  const saved = (state: string) => ({
+    [STATE]: { state: { m1: {}, m2: { state: { picture_id: "abc", status: { state } } } } },
+  });
+
+  test("a run that is saved as ended is not saved again", async () => {
     const doc = new FakeDocument([], false);
-    const status = { state: "finished", message: "", detail: "", total_steps: 1, total_epochs: 1 };
+    doc.metadata.widgets = saved("finished");
     const { model } = setUp(doc, { status });
     model.setState("finished");
+    await wait(10_000);
+    expect(doc.save).not.toHaveBeenCalled();
+  });
+
+  test("a run that ended while no page was open is saved by the next page", async () => {
+    for (const before of [undefined, saved("running")]) {
+      const doc = new FakeDocument([], false);
+      doc.metadata.widgets = before;
+      setUp(doc, { status });
+      await wait(10_000);
+      expect(doc.save).toHaveBeenCalledTimes(1);
+    }
+  });
+
+  test("without a kernel nothing is saved", async () => {
+    const doc = new FakeDocument();
+    const model = new FakeModel({ status }, { kernel: null, context: doc });
+    new Persistence(model.page, new Session(model.page, end.signal)).start();
     await wait(10_000);
     expect(doc.save).not.toHaveBeenCalled();
   });
