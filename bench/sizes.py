@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.figure import Figure
 
 STATIC = Path(__file__).parent.parent / "nbmonitor" / "static"
-_PAIRS = 7
+_PAIRS = 15
 _CLOCK = "import time; t = time.process_time(); import {}; print(time.process_time() - t)"
 
 

@@ -5,7 +5,6 @@ Duck-typed, no imports of torch or transformers: what is not there is left out.
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from typing import Any
 
@@ -13,6 +12,8 @@ _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "nbmonitor")
 
 
 def _versions() -> dict[str, str]:
+    import importlib.metadata  # a twentieth of a second that importing nbmonitor need not pay
+
     found = {}
     for name in _PACKAGES:
         if name in sys.modules:

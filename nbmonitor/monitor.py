@@ -6,17 +6,19 @@ import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from nbmonitor import kernel, picture
+from nbmonitor import kernel
 from nbmonitor.engine import Engine
-from nbmonitor.plain import PlainLoop
 from nbmonitor.probe import Probe
 from nbmonitor.probes import discover
 from nbmonitor.run import Run
 from nbmonitor.sampler import Sampler
 from nbmonitor.session import Session
 from nbmonitor.widget import MonitorWidget
+
+if TYPE_CHECKING:
+    from nbmonitor.plain import PlainLoop
 
 _THEMES = ("neon", "light", "auto")
 _OPTIONS = ("name", "probes", "theme", "autosave")
@@ -86,6 +88,8 @@ class TrainingMonitor(MonitorWidget):
         self._loop: PlainLoop | None = None
         self._is_closed = False
         super().__init__(theme=theme, autosave=autosave)
+        from nbmonitor import picture
+
         self.bind(self._run, self._engine.panels, picture.render, picture.describe)
         self._forget_cell_end = kernel.on_cell_end(self._cell_ended)
         if trainer is not None:
@@ -138,6 +142,8 @@ class TrainingMonitor(MonitorWidget):
                 "for a transformers.Trainer write TrainingMonitor(trainer)"
             )
             raise TypeError(msg)
+        from nbmonitor.plain import PlainLoop
+
         self._detach()
         self._loop = PlainLoop(self._session, model, optimizer, total_steps)
         return self

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -223,6 +222,8 @@ def _finish(coroutine: Any) -> None:
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Hold a Ctrl-C back until the end: messages already read would be lost with it."""
+    import signal
+
     previous = signal.getsignal(signal.SIGINT)
     if not callable(previous):
         yield

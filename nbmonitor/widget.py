@@ -7,7 +7,6 @@ comes about.
 from __future__ import annotations
 
 import base64
-import html
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +174,8 @@ class MonitorWidget(anywidget.AnyWidget):
 
     def _static(self, png: bytes | None = None) -> dict[str, Any]:
         assert self._bound is not None
+        import html
+
         text = self._describe(self._bound)
         coded = base64.b64encode(self._picture(self._bound) if png is None else png).decode()
         image = f'<img alt="{html.escape(text)}" src="data:image/png;base64,{coded}">'
