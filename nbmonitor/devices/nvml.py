@@ -65,13 +65,13 @@ class Nvml:
         try:
             self._nvml.nvmlInit()
         except self._nvml.NVMLError as error:
-            message = f"NVML: {error}"
+            message = _said(error)
             raise NoDevices(message) from error
         try:
             self._enumerate()
         except self._nvml.NVMLError as error:
             self.close()
-            message = f"NVML: {error}"
+            message = _said(error)
             raise NoDevices(message) from error
         if not self._devices:
             self.close()
@@ -200,7 +200,7 @@ class Nvml:
             raise error
 
     def _reason(self, error: Any, device: _Device) -> str:
-        reason = f"NVML: {error}"
+        reason = _said(error)
         nvml = self._nvml
         if error.value != nvml.NVML_ERROR_NOT_SUPPORTED:
             return reason
@@ -222,7 +222,7 @@ class Nvml:
             nvml.nvmlInit()
         except nvml.NVMLError as error:
             for device in self._devices:
-                device.lost = f"NVML: {error}; it is tried again"
+                device.lost = f"{_said(error)}; it is tried again"
             return
         for device in self._devices:
             try:
@@ -231,3 +231,8 @@ class Nvml:
                 device.lost = ""
             except nvml.NVMLError as error:
                 device.lost = f"this GPU is gone ({error}); it is looked for again"
+
+
+def _said(error: Any) -> str:
+    text = str(error)
+    return text if text.startswith("NVML") else f"NVML: {text}"
