@@ -2,7 +2,8 @@
 
 The update `scaling·B·A` is as large as the weight it changes, so it is never formed. From two
 r x r Gram matrices, ‖BA‖² = sum((BᵀB) ∘ (AAᵀ)); and its drift, with the rank doubled, from
-BA - B₀A₀ = [B-B₀, B₀]·[A; A-A₀], which loses no digits however small the drift is.
+BA - B₀A₀ = [B-B₀, B₀]·[A; A-A₀], which loses no digits however small the drift is. Products are
+taken in float32: six digits, or three where a GPU is allowed TF32.
 
 The only importer of peft. DoRA's magnitude is not part of these norms; rsLoRA's scaling is.
 """
