@@ -1,0 +1,73 @@
+"""One server and one browser for all browser tests; a fresh context and kernel for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import kernels
+import pytest
+from browser.jupyter import Notebook, Server, chromium
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NEWEST = kernels.VERSIONS[-1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker("browser")
+            item.add_marker("slow")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    started = Server(tmp_path_factory.mktemp("jupyter"))
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium(), headless=True, args=["--headless=new", *ARGUMENTS]
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 1300, "height": 1400})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def notebook(
+    request: pytest.FixtureRequest, server: Server, context: BrowserContext
+) -> Iterator[Callable[..., Notebook]]:
+    """Open a notebook with the given cells; afterwards, the console must be free of errors."""
+    opened: list[Notebook] = []
+
+    def open_notebook(
+        cells: list[str], *, host: str = "lab", ipykernel: str = NEWEST, again: bool = False
+    ) -> Notebook:
+        name = re.sub(r"\W+", "-", request.node.name).strip("-")
+        if not again:
+            server.write(name, cells, kernels.name(ipykernel))
+        opened.append(Notebook(context, server, host, name))
+        return opened[-1]
+
+    yield open_notebook
+    server.stop_kernels()
+    assert [error for page in opened for error in page.errors] == []

@@ -1,0 +1,261 @@
+"""A real Jupyter server, and one notebook page in a real browser; what tests do with them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import kernels
+import nbformat
+from playwright.sync_api import BrowserContext, Page, expect
+
+TESTS = Path(__file__).resolve().parent.parent
+HOSTS = ("lab", "notebook")
+_ADDRESS = {"lab": "/lab/tree/", "notebook": "/notebooks/"}
+_STARTED = 90_000
+# Said by the hosts themselves, also on a page without a widget.
+_NOT_OURS = ("favicon", "ResizeObserver loop", "cdn.jsdelivr", "cdnjs", "unpkg", "fonts.g", "mathjax")
+
+IMPORTS = f"""
+import sys, time, warnings
+sys.path.insert(0, {str(TESTS)!r})
+import tiny, torch, transformers
+torch.set_num_threads(1)
+from nbmonitor import TrainingMonitor
+
+class Slow(transformers.TrainerCallback):
+    def on_step_end(self, *args, **kwargs):
+        time.sleep(pause)
+
+pause = 0.02
+def trainer(steps, **options):
+    options = dict(max_steps=steps, learning_rate=1e-3, callbacks=[Slow()]) | options
+    return tiny.tiny_trainer("out", model=tiny.tiny_model("gpt2"), **options)
+"""
+
+
+class Server:
+    """A Jupyter server with JupyterLab and Notebook 7, its files in a directory of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.files = home / "files"
+        self.files.mkdir(parents=True)
+        port = _free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        env = kernels.environment()
+        for name in ("CONFIG", "DATA", "RUNTIME"):
+            env[f"JUPYTER_{name}_DIR"] = str(home / name.lower())
+        env["JUPYTERLAB_SETTINGS_DIR"] = str(home / "settings")
+        env["JUPYTERLAB_WORKSPACES_DIR"] = str(home / "workspaces")
+        env["IPYTHONDIR"] = str(home / "ipython")
+        self._log = (home / "server.log").open("w")
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+                *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
+                *("--IdentityProvider.token=", "--ServerApp.password="),
+                "--ServerApp.disable_check_xsrf=True",
+                f"--ServerApp.root_dir={self.files}",
+                "--LabApp.expose_app_in_browser=True",
+                "--JupyterNotebookApp.expose_app_in_browser=True",
+            ],
+            env=env,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        _until(self._answers, 60, "the Jupyter server to answer")
+
+    def _answers(self) -> bool:
+        if self._process.poll() is not None:
+            msg = f"the Jupyter server ended; see {self._log.name}"
+            raise RuntimeError(msg)
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            self.api("/api/status")
+            return True
+        return False
+
+    def api(self, path: str, method: str = "GET", data: Any = None) -> Any:
+        """Ask the server's REST interface."""
+        body = None if data is None else json.dumps(data).encode()
+        request = urllib.request.Request(self.address + path, body, method=method)
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            text = reply.read()
+        return json.loads(text) if text else None
+
+    def write(self, name: str, cells: list[str], kernel: str) -> None:
+        """Make a notebook."""
+        spec = {"name": kernel, "display_name": kernel, "language": "python"}
+        book = nbformat.v4.new_notebook(metadata={"kernelspec": spec})
+        book.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+        nbformat.write(book, self.files / f"{name}.ipynb")
+
+    def stop_kernels(self) -> None:
+        """End every kernel and forget which notebook it belonged to."""
+        for session in self.api("/api/sessions"):
+            self.api(f"/api/sessions/{session['id']}", "DELETE")
+
+    def close(self) -> None:
+        """Stop kernels and server."""
+        with contextlib.suppress(OSError):
+            self.stop_kernels()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._log.close()
+
+
+class Notebook:
+    """A notebook open in JupyterLab or Notebook 7."""
+
+    def __init__(self, context: BrowserContext, server: Server, host: str, name: str) -> None:
+        self.server, self.host, self.name = server, host, name
+        self.page: Page = context.new_page()
+        self.errors: list[str] = []
+        self.page.on("console", lambda m: self._note(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self._note(str(error)))
+        self.open()
+
+    def _note(self, text: str) -> None:
+        if not any(part in text for part in _NOT_OURS):
+            self.errors.append(text)
+
+    def open(self) -> None:
+        """Load the page, or load it again."""
+        url = f"{self.server.address}{_ADDRESS[self.host]}{self.name}.ipynb"
+        if self.page.url.split("?")[0] == url:
+            self.page.reload()
+        else:
+            self.page.goto(url)
+        self.page.wait_for_function(
+            "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady"
+            " && jupyterapp.shell.currentWidget.content?.widgets?.length",
+            timeout=_STARTED,
+        )
+
+    def ready(self) -> None:
+        """Wait until the kernel is idle."""
+        self.page.wait_for_function(
+            "() => jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'",
+            timeout=_STARTED,
+        )
+
+    def run(self, index: int, *, wait: bool = True, seconds: float = 90) -> None:
+        """Run a cell; with `wait`, until its prompt shows a number."""
+        self.page.evaluate(
+            """(index) => {
+                const book = jupyterapp.shell.currentWidget.content;
+                book.activeCellIndex = index;
+                book.deselectAll?.();
+                void jupyterapp.commands.execute('notebook:run-cell');
+            }""",
+            index,
+        )
+        if wait:
+            self.page.wait_for_function(
+                "(i) => jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount > 0",
+                arg=index,
+                timeout=seconds * 1000,
+            )
+
+    def busy(self, index: int) -> bool:
+        """Whether a cell shows `[*]`."""
+        return bool(
+            self.page.evaluate(
+                "(i) => jupyterapp.shell.currentWidget.content.widgets[i].inputArea?.promptNode"
+                "?.textContent?.includes('*') ?? false",
+                index,
+            )
+        )
+
+    def wait_idle(self, index: int, seconds: float = 60) -> None:
+        """Wait until a cell is no longer running."""
+        _until(lambda: not self.busy(index), seconds, f"cell {index} to end")
+
+    def text(self, index: int) -> str:
+        """What a cell printed, its errors included."""
+        outputs = self.page.evaluate(
+            "(i) => jupyterapp.shell.currentWidget.content.widgets[i].model.outputs.toJSON()", index
+        )
+        return "".join(
+            "".join(o.get("text", [])) + o.get("ename", "")
+            for o in outputs
+            if o["output_type"] in {"stream", "error"}
+        )
+
+    def save(self) -> None:
+        """Save the notebook."""
+        self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.context.save(); }")
+
+    def saved(self) -> Any:
+        """The notebook as it is on the disk."""
+        return nbformat.read(self.server.files / f"{self.name}.ipynb", as_version=4)
+
+    def command(self, name: str) -> None:
+        """Run a command of the application."""
+        self.page.evaluate("(name) => void jupyterapp.commands.execute(name)", name)
+
+    def dashboard(self, number: int = 0) -> Any:
+        """The root of a dashboard on the page."""
+        return self.page.locator(".nbmonitor").nth(number)
+
+    def step(self, number: int = 0) -> int:
+        """The step that a dashboard shows; -1 where it shows none."""
+        return int(
+            self.page.evaluate(
+                """(number) => {
+                    const root = document.querySelectorAll('.nbmonitor')[number];
+                    const shown = root?.querySelector('[data-readout=step]')?.textContent ?? '';
+                    const found = shown.replace(/[,\\s]/g, '').match(/(\\d+)/);
+                    return found ? Number(found[1]) : -1;
+                }""",
+                number,
+            )
+        )
+
+    def wait_step(self, least: int, seconds: float = 20, number: int = 0) -> int:
+        """Wait until a dashboard shows at least that step, and return what it shows."""
+        _until(lambda: self.step(number) >= least, seconds, f"step {least} on dashboard {number}")
+        return self.step(number)
+
+    def expect_state(self, state: str, number: int = 0, seconds: float = 20) -> None:
+        """Wait until a dashboard says that it is in a state."""
+        shown = self.dashboard(number).locator("[data-state]").first
+        expect(shown).to_have_attribute("data-state", state, timeout=seconds * 1000)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _until(condition: Any, seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            msg = f"waited {seconds} s for {what}"
+            raise AssertionError(msg)
+        time.sleep(0.05)
+
+
+def chromium() -> str:
+    """Path of the browser that the system has."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        for folder in os.environ.get("PATH", "").split(os.pathsep):
+            if (Path(folder) / name).is_file():
+                return str(Path(folder) / name)
+    msg = "no Chromium here: run `make system`"
+    raise RuntimeError(msg)

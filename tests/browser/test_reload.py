@@ -1,0 +1,52 @@
+"""A page that is reloaded in the middle of a busy cell comes back, on each ipykernel."""
+
+from __future__ import annotations
+
+import time
+
+import kernels
+import pytest
+from browser.jupyter import HOSTS, IMPORTS
+
+WITHIN = 3.0  # seconds from the page being there to the dashboard being live again
+TRAIN = """
+t = trainer(1500)
+m = TrainingMonitor(t)
+display(m)
+t.train()
+"""
+CHECK = """
+have = m.run.row_counts()
+print(m.capabilities["channel"], repr(m.capabilities["reason"]), m.run.status)
+"""
+# What the page holds of the loss, from the outside: the chart's label says its range.
+ROWS = """() => document.querySelector('.nbmonitor [data-panel=loss] canvas')?.ariaLabel ?? ''"""
+
+
+@pytest.mark.parametrize("version", kernels.VERSIONS)
+def test_a_page_reloaded_in_a_busy_cell_is_back_live_with_its_history(
+    notebook, version, record_property
+) -> None:
+    cells = [IMPORTS, TRAIN, "print('queued')", CHECK]
+    for number, host in enumerate(HOSTS):
+        book = notebook(cells, host=host, ipykernel=version, again=number > 0)
+        book.ready()
+        book.run(0)
+        book.run(1, wait=False)
+        book.wait_step(20)
+        book.wait_saved(1)
+        book.run(2, wait=False)
+        before = book.step()
+        book.open()
+        start = time.monotonic()
+        shown = book.wait_step(before, 20)
+        live = book.wait_step(shown + 3, 20)
+        seconds = time.monotonic() - start
+        print(f"ipykernel {version}, {host}: back and live after {seconds:.2f} s")
+        record_property(f"reload-{version}-{host}", round(seconds, 2))
+        assert live > before
+        assert book.first_step() <= 1
+        assert seconds < WITHIN
+        book.interrupt()
+        book.expect_state("interrupted")
+        book.close()
