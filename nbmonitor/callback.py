@@ -25,6 +25,18 @@ def is_trainer(thing: Any) -> bool:
     return isinstance(thing, Trainer)
 
 
+def _epochs(args: Any, state: Any, batches: Any) -> float:
+    """Epochs that the run is going to make: fractional when it is given in steps."""
+    if args.max_steps <= 0:
+        return float(args.num_train_epochs)
+    try:
+        count = len(batches)
+    except TypeError:  # a stream has no length, and its epochs no end
+        return 0.0
+    steps = max(1, -(-count // args.gradient_accumulation_steps))
+    return float(state.max_steps) / steps
+
+
 class MonitorCallback(TrainerCallback):
     """Watch one Trainer.
 
@@ -127,7 +139,7 @@ class MonitorCallback(TrainerCallback):
                 config=describe(self._trainer, model),
             ),
             step=step,
-            epochs=float(args.num_train_epochs),
+            epochs=_epochs(args, state, kwargs.get("train_dataloader")),
         )
         if fresh:
             self._backfill(state.log_history)

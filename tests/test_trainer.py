@@ -70,6 +70,13 @@ def test_steps_between_two_logs_are_recorded_too(watched):
     assert len(monitor.run.points("train/loss")[0]) == 10
 
 
+def test_epochs_are_counted_from_steps_when_steps_are_given(watched):
+    trainer, monitor = watched(max_steps=4)
+    trainer.train()
+    assert monitor.run.total_epochs == pytest.approx(0.5)
+    assert monitor.run.last("train/epoch") == pytest.approx(0.5)
+
+
 def test_the_loss_is_raw_although_the_logs_hide_nan(watched):
     trainer, monitor = watched(max_steps=6, logging_steps=1)
     original = trainer.compute_loss

@@ -60,7 +60,7 @@ class Tokens(Probe):
                     {"label": "smooth", "key": "tokens/per_second_smooth", "unit": "tokens/s"},
                     {"label": "padding", "key": "tokens/padding_ratio", "unit": "ratio"},
                     {"label": "seq", "key": "tokens/mean_length", "unit": "tokens"},
-                    {"label": "step", "key": "tokens/per_step", "unit": "tokens"},
+                    {"label": "per step", "key": "tokens/per_step", "unit": "tokens"},
                     {"label": "seen", "key": "tokens/seen", "unit": "tokens"},
                 ]
             },
