@@ -12,6 +12,7 @@ import { panels } from "./panels";
 import { events, type Source, sources } from "./run";
 
 const METHOD = { r: 16, alpha: 32, adapters: ["default"] };
+const BATCH = 5000;
 const LINKS: Record<Link["state"], string> = {
   live: "",
   quiet: "no news for 14 s",
@@ -58,7 +59,11 @@ export class Replay implements Live {
       capabilities: { host: "replay", channel: "none", reason: "" },
       picture_id: "replay",
     };
-    if (options.step > 0) this.advance(options.step);
+    // In batches, as a flusher sends them: a million steps at once would not fit in memory.
+    for (let step = 0; step < options.step; ) {
+      step = Math.min(options.step, step + BATCH);
+      this.advance(step);
+    }
   }
 
   get step(): number {
