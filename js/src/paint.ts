@@ -71,24 +71,32 @@ export function colorOf(palette: Palette, name: string | undefined, index: numbe
   );
 }
 
-/** `color` (#rrggbb) with an alpha. */
+/** `color` (#rgb or #rrggbb) with an alpha. */
 export function faded(color: string, alpha: number): string {
-  const hex = /^#([0-9a-f]{6})$/i.exec(color)?.[1];
-  if (!hex) return color;
-  const byte = Math.round(clamp(alpha, 0, 1) * 255);
-  return `#${hex}${byte.toString(16).padStart(2, "0")}`;
+  if (!/^#([0-9a-f]{3}|[0-9a-f]{6})$/i.test(color)) return color;
+  return `${hex(rgb(color))}${hex([clamp(alpha, 0, 1) * 255]).slice(1)}`;
 }
 
-/** Linear mix of two #rrggbb colours. */
+function hex(parts: readonly number[]): string {
+  return `#${parts.map((v) => Math.round(v).toString(16).padStart(2, "0")).join("")}`;
+}
+
+/** Linear mix of two colours. */
 export function mixed(a: string, b: string, t: number): string {
   const [p, q] = [rgb(a), rgb(b)];
-  const part = (i: number) => Math.round(p[i]! + (q[i]! - p[i]!) * clamp(t, 0, 1));
-  return `#${[0, 1, 2].map((i) => part(i).toString(16).padStart(2, "0")).join("")}`;
+  return hex([0, 1, 2].map((i) => p[i]! + (q[i]! - p[i]!) * clamp(t, 0, 1)));
 }
 
-/** Red, green, blue of #rrggbb, 0 to 255. */
+/** Red, green, blue, 0 to 255. Style sheets that were minified say #0ff for #00ffff. */
 export function rgb(color: string): [number, number, number] {
-  const n = Number.parseInt(color.slice(1, 7), 16) || 0;
+  const short = /^#([0-9a-f])([0-9a-f])([0-9a-f])$/i.exec(color);
+  const long = short
+    ? short
+        .slice(1)
+        .map((c) => c + c)
+        .join("")
+    : color.slice(1, 7);
+  const n = Number.parseInt(long, 16) || 0;
   return [(n >> 16) & 255, (n >> 8) & 255, n & 255];
 }
 

@@ -81,7 +81,7 @@ export function padded(extent: Extent, log: boolean, part = 0.06): Extent {
 
 /** Limit `value` to [low, high]. */
 export function clamp(value: number, low: number, high: number): number {
-  return value < low ? low : value > high ? high : value;
+  return value < low ? low : Math.min(value, high);
 }
 
 /** A view of x moved by `by` spans and scaled by `factor` about its middle, within `whole`. */

@@ -8,6 +8,9 @@
 import { type Extent, extentOf, smoothed, smoothingSpan, union } from "../scale";
 import type { Series, Window } from "../series";
 
+/** What a chart reads of a line: a series, or something computed that looks like one. */
+export type Source = Pick<Series, "spec" | "rows" | "extent" | "last" | "at" | "tailX" | "window">;
+
 export type Column = (number | null | undefined)[];
 
 /** One series in one view of x. */
@@ -33,7 +36,7 @@ export interface Table {
 
 /** Read a series in [x0, x1]; smoothing warms up on what lies before. */
 export function readCurve(
-  series: Series,
+  series: Source,
   [x0, x1]: Extent,
   points: number,
   smooth: boolean,

@@ -7,9 +7,17 @@ import uPlot from "uplot";
 import { tickLabels } from "../format";
 import { colorOf, faded } from "../paint";
 import { clamp, type Extent, logTicks, moved, padded, ticks } from "../scale";
-import type { Series } from "../series";
 import { setAttr, type ViewContext } from "../view";
-import { type Curve, lonely, type Mark, marksOf, merge, readCurve, yExtent } from "./data";
+import {
+  type Curve,
+  lonely,
+  type Mark,
+  marksOf,
+  merge,
+  readCurve,
+  type Source,
+  yExtent,
+} from "./data";
 import { type Dot, dots, events, glow, nonfinite } from "./plugins";
 import { visibleRange, wholeRange } from "./range";
 
@@ -21,6 +29,8 @@ export interface PlotOptions {
   points?: boolean;
   /** No axes: a strip that only shows a course. */
   bare?: boolean;
+  /** Colours of the lines, where they are not told apart by hue. */
+  colorAt?: (index: number, count: number) => string;
   log: () => boolean;
   smooth: () => boolean;
 }
@@ -39,7 +49,7 @@ export class Plot {
   #marks: Mark[] = [];
   #dots: Dot[] = [];
   #hovering = false;
-  lines: readonly Series[] = [];
+  lines: readonly Source[] = [];
   /** Span of the smoothing that is drawn, in rows; 0 for none. */
   span = 0;
 
@@ -57,6 +67,8 @@ export class Plot {
 
   /** Colour of line `index`. */
   color(index: number): string {
+    const own = this.#options.colorAt?.(index, this.lines.length);
+    if (own !== undefined) return own;
     return colorOf(this.#ctx.palette(), this.#options.color, index);
   }
 

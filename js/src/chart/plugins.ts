@@ -99,7 +99,7 @@ export function eventLook(event: RunEvent, palette: Palette): EventLook | null {
     case "resume":
       return { color: palette.gauge, line: true };
     case "status":
-      return ["failed", "interrupted"].includes(String(event.data["status"]))
+      return ["failed", "interrupted"].includes(String(event.data.status))
         ? { color: palette.hot, line: true }
         : null;
     case "checkpoint":

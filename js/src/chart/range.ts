@@ -1,11 +1,11 @@
 /** Which part of x a chart shows, from the viewer's choice. Pure. */
 
 import type { Extent } from "../scale";
-import type { Series } from "../series";
 import { ROLLING, type UiState } from "../ui";
+import type { Source } from "./data";
 
 /** All x of `lines`, or null if none has a row. */
-export function wholeRange(lines: readonly Series[]): Extent | null {
+export function wholeRange(lines: readonly Source[]): Extent | null {
   let whole: Extent | null = null;
   for (const line of lines) {
     const extent = line.extent();
@@ -21,7 +21,7 @@ export function wholeRange(lines: readonly Series[]): Extent | null {
  * The x that `lines` are drawn over. The rolling view shows each chart's own last rows, so
  * that ten evaluations are not cut down to the last one.
  */
-export function visibleRange(ui: UiState, lines: readonly Series[], front = 0): Extent | null {
+export function visibleRange(ui: UiState, lines: readonly Source[], front = 0): Extent | null {
   const whole = wholeRange(lines);
   if (!whole) return null;
   const range = ui.get("range");

@@ -100,7 +100,7 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
   list.addEventListener(
     "keydown",
     (event) => {
-      const names = [...list.children].map((tab) => (tab as HTMLElement).dataset["tab"] ?? "");
+      const names = [...list.children].map((tab) => (tab as HTMLElement).dataset.tab ?? "");
       const at = names.indexOf(shared.ui.get("tab"));
       const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: names.length - 1 }[
         event.key
@@ -144,13 +144,13 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
         el.style.setProperty("--span", String(widths[i]));
         return el;
       });
-      fit(page(name).grid, panels);
+      it(page(name).grid, panels);
     }
-    fit(
+    it(
       list,
       names.map((name) => page(name).tab),
     );
-    fit(
+    it(
       host,
       names.map((name) => page(name).grid),
     );
@@ -162,7 +162,7 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
 }
 
 /** Make `children` the children of `el`, moving none that is in place: a moved one loses focus. */
-function fit(el: HTMLElement, children: readonly HTMLElement[]): void {
+function _fit(el: HTMLElement, children: readonly HTMLElement[]): void {
   const same =
     el.children.length === children.length && children.every((c, i) => el.children[i] === c);
   if (!same) el.replaceChildren(...children);

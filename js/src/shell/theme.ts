@@ -6,9 +6,9 @@ import type { UiState } from "../ui";
 /** Whether the page around us is light: JupyterLab, Notebook and VS Code say so on the body. */
 function lightHost(): boolean {
   const { body } = document;
-  const jupyter = body.dataset["jpThemeLight"];
+  const jupyter = body.dataset.jpThemeLight;
   if (jupyter !== undefined) return jupyter === "true";
-  const kind = body.dataset["vscodeThemeKind"];
+  const kind = body.dataset.vscodeThemeKind;
   if (kind !== undefined) return kind.includes("light");
   return typeof matchMedia === "function" && matchMedia("(prefers-color-scheme: light)").matches;
 }

@@ -30,7 +30,7 @@ function units(ctx: ViewContext, gauges: readonly Gauge[]): string[] {
   if (templates.length === 0) return [""];
   const known = [
     ...ctx.spec.keys.flatMap((key) => ctx.live.store.match(key)).map((s) => s.spec.key),
-    ...Object.keys((ctx.spec.options["reasons"] ?? {}) as object),
+    ...Object.keys((ctx.spec.options.reasons ?? {}) as object),
   ];
   const found = new Set<string>();
   for (const template of templates) {
@@ -47,7 +47,7 @@ function units(ctx: ViewContext, gauges: readonly Gauge[]): string[] {
 function reading(ctx: ViewContext, gauge: Gauge, unit: string): Reading {
   const name = (template: string | undefined) => (template ?? "").replace("{i}", unit);
   const key = name(gauge.used ?? gauge.key);
-  const reasons = (ctx.spec.options["reasons"] ?? {}) as Record<string, string>;
+  const reasons = (ctx.spec.options.reasons ?? {}) as Record<string, string>;
   const series = ctx.live.store.series(key);
   const value = series?.last()?.value ?? Number.NaN;
   if (reasons[key] || !Number.isFinite(value)) {
@@ -130,8 +130,8 @@ function meter(row: HTMLElement, ctx: ViewContext, gauge: Gauge, unit: string): 
 const gauges: View = {
   name: "gauges",
   mount(el, ctx) {
-    const arcs = (ctx.spec.options["arcs"] ?? []) as Gauge[];
-    const bars = (ctx.spec.options["bars"] ?? []) as Gauge[];
+    const arcs = (ctx.spec.options.arcs ?? []) as Gauge[];
+    const bars = (ctx.spec.options.bars ?? []) as Gauge[];
     const box = h("div", { class: "nbm-units" });
     const empty = h(
       "div",
@@ -150,7 +150,7 @@ const gauges: View = {
           if (!own) {
             own = [];
             updates.set(unit, own);
-            const row = h("div", { class: "nbm-unit" });
+            const row = h("div", { class: "nbm-unit", style: `--arcs:${arcs.length}` });
             if (unit !== "")
               row.append(h("div", { class: "nbm-name" }, `${ctx.spec.title} ${unit}`));
             box.append(row);

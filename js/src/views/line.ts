@@ -1,5 +1,6 @@
 /** Series over steps: one chart, one legend, toggles for the logarithm and the smoothing. */
 
+import type { Source } from "../chart/data";
 import { Plot } from "../chart/plot";
 import { exact, grouped, keyLabel, withUnit } from "../format";
 import type { Series } from "../series";
@@ -17,14 +18,14 @@ function emptyText(ctx: ViewContext): string {
   const { spec, live } = ctx;
   const status = live.get("status").state;
   if (spec.keys.some((key) => key.startsWith("eval/"))) {
-    if (live.get("config")["eval_strategy"] === "no") {
+    if (live.get("config").eval_strategy === "no") {
       return 'no evaluation is planned: eval_strategy is "no"; set "steps" or "epoch", or call trainer.evaluate()';
     }
-    return String(spec.options["empty"] ?? "waiting for the first evaluation");
+    return String(spec.options.empty ?? "waiting for the first evaluation");
   }
   if (status === "waiting") return "waiting for the first step of trainer.train()";
   if (status === "running")
-    return String(spec.options["empty"] ?? `waiting for ${spec.keys.join(", ")}`);
+    return String(spec.options.empty ?? `waiting for ${spec.keys.join(", ")}`);
   return `${spec.keys.join(", ")} was never logged in this run`;
 }
 
@@ -93,7 +94,14 @@ const line: View = {
       },
       signal,
     );
-    onResize(host.parentElement ?? el, (w, hgt) => (plot.resize(w, hgt), painted.dirty()), signal);
+    onResize(
+      host.parentElement ?? el,
+      (w, hgt) => {
+        plot.resize(w, hgt);
+        painted.dirty();
+      },
+      signal,
+    );
     live.store.onChange(painted.dirty, signal);
     live.onTrait("status", painted.dirty, signal);
     for (const topic of ["range", "logY", "raw", "look"] as const)
@@ -103,7 +111,7 @@ const line: View = {
 };
 
 /** The current values, for those who can't see the chart. */
-function describe(title: string, lines: readonly Series[]): string {
+function describe(title: string, lines: readonly Source[]): string {
   const parts = lines.slice(0, 6).map((s) => {
     const last = s.last();
     return last ? `${s.spec.key} ${exact(last.value)} at step ${grouped(last.x)}` : s.spec.key;

@@ -8,7 +8,7 @@ import type { RunEvent } from "../wire.gen";
 const MOST = 300;
 
 function tone(event: RunEvent): string {
-  const status = String(event.data["status"] ?? "");
+  const status = String(event.data.status ?? "");
   if (event.kind === "nonfinite" || event.kind === "probe_error" || status === "failed")
     return "bad";
   if (event.kind === "alert" || status === "interrupted") return "warn";
@@ -17,7 +17,7 @@ function tone(event: RunEvent): string {
 
 /** `data.message`, else the data themselves in a line. */
 export function message(event: RunEvent): string {
-  const text = event.data["message"];
+  const text = event.data.message;
   if (typeof text === "string" && text) return text;
   const entries = Object.entries(event.data);
   return entries.map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(" ") || "–";

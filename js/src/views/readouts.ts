@@ -61,7 +61,7 @@ function read(item: Item, ctx: ViewContext): Shown {
 const readouts: View = {
   name: "readouts",
   mount(el, ctx) {
-    const items = (ctx.spec.options["items"] ?? []) as Item[];
+    const items = (ctx.spec.options.items ?? []) as Item[];
     const box = h("div", { class: "nbm-readouts" });
     const cells = items.map((item) => {
       const value = document.createTextNode("–");

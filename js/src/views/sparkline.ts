@@ -14,7 +14,7 @@ const sparkline: View = {
   name: "sparkline",
   mount(el, ctx) {
     const { live, ui, signal, spec } = ctx;
-    const stats = (spec.options["stats"] ?? []) as Stat[];
+    const stats = (spec.options.stats ?? []) as Stat[];
     const key = spec.keys[0] ?? "";
     const now = h("b");
     const legend = h("div", { class: "nbm-legend" }, h("span", {}, now));
@@ -29,7 +29,7 @@ const sparkline: View = {
       return { stat, value };
     });
     el.append(chart, line);
-    const color = (spec.options["color"] as string | undefined) ?? "gauge";
+    const color = (spec.options.color as string | undefined) ?? "gauge";
     const plot = new Plot(host, ctx, { color, unit: "", log: () => false, smooth: () => true });
     const show = () => {
       const series = live.store.series(key);
@@ -60,8 +60,22 @@ const sparkline: View = {
       },
       signal,
     );
-    const pointed = ctx.loop.add(el, () => (plot.paintCursor(), show()), signal);
-    onResize(chart, (w, hgt) => (plot.resize(w, hgt), painted.dirty()), signal);
+    const pointed = ctx.loop.add(
+      el,
+      () => {
+        plot.paintCursor();
+        show();
+      },
+      signal,
+    );
+    onResize(
+      chart,
+      (w, hgt) => {
+        plot.resize(w, hgt);
+        painted.dirty();
+      },
+      signal,
+    );
     live.store.onChange(painted.dirty, signal);
     for (const topic of ["range", "look"] as const) ui.on(topic, painted.dirty, signal);
     ui.on("cursor", pointed.dirty, signal);
