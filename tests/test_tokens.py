@@ -158,7 +158,7 @@ def test_resume_goes_on_from_its_step_and_a_new_run_from_nothing():
 def test_counts_are_exact_above_two_to_the_24():
     probe = Tokens()
     probe.derive(Step(0, 0.0), {"begin": 1.0})
-    measured = {"places": 2**25, "dense": 2**25 - 1, "samples": 1}
+    measured = {"places": 2**25, "counted": 2**25 - 1, "samples": 1}
     for number in (1, 2):
         got = probe.derive(Step(number, 0.0), measured)
     assert got["tokens/seen"] == 2**26 - 2

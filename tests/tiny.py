@@ -10,6 +10,8 @@ import transformers
 from torch.utils.data import Dataset
 
 transformers.logging.set_verbosity_error()
+# Two threads on a busy machine wait for each other longer than a tiny model computes.
+torch.set_num_threads(1)
 
 VOCAB = 64
 WIDTH = 32
