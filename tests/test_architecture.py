@@ -203,13 +203,7 @@ def test_files_stay_small():
     assert not long
 
 
-def test_one_guard():
-    """A bare or broad `except` stands in engine.py, or says why it must, or raises again."""
-    broad = re.compile(
-        r"except\s*(BaseException|Exception)?\s*(as \w+)?:"
-        r"(?!.*noqa: BLE001 - )(?!\n.*\n\s+raise$)",
-        re.MULTILINE,
-    )
-    for path in python_files():
-        if path.name != "engine.py":
-            assert not broad.search(path.read_text(encoding="utf-8")), path
+def test_broad_excepts_say_why():
+    """ruff finds them (BLE001); here, whoever lets one through must give the reason."""
+    silent = re.compile(r"# noqa: BLE001\s*$", re.MULTILINE)
+    assert not [p.name for p in python_files() if silent.search(p.read_text(encoding="utf-8"))]
