@@ -95,7 +95,7 @@ class MonitorCallback(TrainerCallback):
         hf_logging.disable_progress_bar()
         try:
             result = original(*args, **kwargs)
-        except BaseException as error: 
+        except BaseException as error:
             self._session.fail(error)
             raise
         finally:
