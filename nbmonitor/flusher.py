@@ -7,6 +7,7 @@ sent is `feed.py`'s matter.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import math
 import threading
@@ -79,8 +80,13 @@ class Flusher:
     def start(self) -> None:
         """Start the thread; without one, whoever owns the flusher calls `flush`."""
         if self._thread is None:
+            # ipykernel 7.0 can't publish from a thread without its context variables; later
+            # ones take what is sent to belong to the cell that this is called in.
             self._thread = threading.Thread(
-                target=self._loop, name="nbmonitor-flusher", daemon=True
+                target=contextvars.copy_context().run,
+                args=(self._loop,),
+                name="nbmonitor-flusher",
+                daemon=True,
             )
             self._thread.start()
 
