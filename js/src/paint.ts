@@ -131,10 +131,9 @@ export function glowing(
 /** Share of a gauge from which it is red. */
 export const HOT = 0.9;
 
-/** Colour of a gauge at `part` of its range: `gauge` up to 70 %, towards `hot` at 90 %. */
+/** Colour of a gauge at `part` of its range. */
 export function gaugeColor(palette: Palette, part: number): string {
-  if (part > HOT) return palette.hot;
-  return mixed(palette.gauge, palette.hot, clamp((part - 0.7) / 0.4, 0, 0.5));
+  return part > HOT ? palette.hot : palette.gauge;
 }
 
 const FROM = 0.8 * Math.PI;

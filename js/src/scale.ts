@@ -42,6 +42,11 @@ export function ticks(low: number, high: number, count: number): number[] {
   return out;
 }
 
+/** `ticks` for steps: whole numbers only. */
+export function stepTicks(low: number, high: number, count: number): number[] {
+  return ticks(low, high, Math.min(count, Math.max(1, high - low))).filter(Number.isInteger);
+}
+
 /** Ticks of a logarithmic axis: decades, with 2 and 5 when few; linear ones within a decade. */
 export function logTicks(low: number, high: number, count: number): number[] {
   if (!(low > 0) || !(high > low)) return [];

@@ -2,7 +2,7 @@
 
 import { tickLabels } from "../format";
 import { colorTable, type Palette } from "../paint";
-import { clamp, type Extent, extentOf, ticks, union } from "../scale";
+import { clamp, type Extent, extentOf, stepTicks, union } from "../scale";
 import type { Window } from "../series";
 
 /** Where the map lies in its canvas, in CSS pixels. */
@@ -84,7 +84,7 @@ export function drawAxes(
   names.forEach((name, r) => {
     if (r % every === 0) ctx.fillText(name, frame.left - 6, frame.top + (r + 0.5) * high);
   });
-  const steps = ticks(view[0], view[1], Math.max(2, frame.width / 90));
+  const steps = stepTicks(view[0], view[1], Math.max(2, frame.width / 90));
   ctx.textAlign = "center";
   ctx.textBaseline = "top";
   tickLabels(steps).forEach((label, i) => {

@@ -6,7 +6,7 @@
 import uPlot from "uplot";
 import { tickLabels } from "../format";
 import { colorOf, faded } from "../paint";
-import { clamp, type Extent, logTicks, moved, padded, ticks } from "../scale";
+import { clamp, type Extent, logTicks, moved, padded, stepTicks, ticks } from "../scale";
 import { setAttr, type ViewContext } from "../view";
 import {
   type Curve,
@@ -173,7 +173,7 @@ export class Plot {
       axes: [
         {
           ...axis(20, 60),
-          splits: (u, i, min, max) => ticks(min, max, count(u, i, 90)),
+          splits: (u, i, min, max) => stepTicks(min, max, count(u, i, 90)),
           values: (_u, splits) => tickLabels(splits),
         },
         {

@@ -29,5 +29,5 @@ export function visibleRange(ui: UiState, lines: readonly Source[], front = 0): 
   const tails = lines.map((line) => line.tailX(ROLLING)).filter(Number.isFinite);
   const from = range === "all" ? whole[0] : Math.min(...tails);
   const to = Math.max(whole[1], front);
-  return to > from ? [from, to] : [from - 1, from + 1];
+  return to > from ? [from, to] : [Math.max(0, from - 1), from + 1];
 }

@@ -144,13 +144,13 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
         el.style.setProperty("--span", String(widths[i]));
         return el;
       });
-      fit(page(name).grid, panels);
+      place(page(name).grid, panels);
     }
-    fit(
+    place(
       list,
       names.map((name) => page(name).tab),
     );
-    fit(
+    place(
       host,
       names.map((name) => page(name).grid),
     );
@@ -162,7 +162,7 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
 }
 
 /** Make `children` the children of `el`, moving none that is in place: a moved one loses focus. */
-function fit(el: HTMLElement, children: readonly HTMLElement[]): void {
+function place(el: HTMLElement, children: readonly HTMLElement[]): void {
   const same =
     el.children.length === children.length && children.every((c, i) => el.children[i] === c);
   if (!same) el.replaceChildren(...children);
