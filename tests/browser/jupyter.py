@@ -19,12 +19,15 @@ import kernels
 import nbformat
 from playwright.sync_api import BrowserContext, Page, expect
 
+from nbmonitor import wire
+
 TESTS = Path(__file__).resolve().parent.parent
 HOSTS = ("lab", "notebook")
-_ADDRESS = {"lab": "/lab/tree/", "notebook": "/notebooks/"}
+# Without a reset JupyterLab opens the notebooks of earlier tests too.
+_ADDRESS = {"lab": "/lab/tree/{name}.ipynb?reset", "notebook": "/notebooks/{name}.ipynb"}
 _STARTED = 90_000
 # Said by the hosts themselves, also on a page without a widget.
-_NOT_OURS = ("favicon", "ResizeObserver loop", "cdn.jsdelivr", "cdnjs", "unpkg", "fonts.g", "mathjax")
+_NOT_OURS = ("favicon", "ResizeObserver loop", "cdn.jsdelivr", "cdnjs", "unpkg", "fonts.g", "mathjax", "reading 'schema'", "filebrowser:open-path")
 
 IMPORTS = f"""
 import sys, time, warnings
@@ -125,6 +128,8 @@ class Notebook:
         self.page: Page = context.new_page()
         self.errors: list[str] = []
         self.page.on("console", lambda m: self._note(m.text) if m.type == "error" else None)
+        self._histories: list[bytes] = []
+        self.page.on("websocket", lambda ws: ws.on("framereceived", self._frame))
         self.page.on("pageerror", lambda error: self._note(str(error)))
         self.open()
 
@@ -134,14 +139,18 @@ class Notebook:
 
     def open(self) -> None:
         """Load the page, or load it again."""
-        url = f"{self.server.address}{_ADDRESS[self.host]}{self.name}.ipynb"
-        if self.page.url.split("?")[0] == url:
+        url = self.server.address + _ADDRESS[self.host].format(name=self.name)
+        if self.page.url.startswith(self.server.address):
             self.page.reload()
         else:
             self.page.goto(url)
         self.page.wait_for_function(
-            "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady"
-            " && jupyterapp.shell.currentWidget.content?.widgets?.length",
+            """(path) => {
+                const book = window.jupyterapp?.shell?.currentWidget;
+                return book?.context?.path === path && book.context.isReady
+                    && book.content?.widgets?.length > 0;
+            }""",
+            arg=f"{self.name}.ipynb",
             timeout=_STARTED,
         )
 
@@ -202,6 +211,32 @@ class Notebook:
     def saved(self) -> Any:
         """The notebook as it is on the disk."""
         return nbformat.read(self.server.files / f"{self.name}.ipynb", as_version=4)
+
+    def wait_saved(self, cell: int, seconds: float = 20) -> None:
+        """Wait until the file holds an output of that cell."""
+        _until(lambda: self.saved().cells[cell].outputs, seconds, f"output {cell} in the file")
+
+    def close(self) -> None:
+        """Close the page."""
+        self.page.close()
+
+    def interrupt(self) -> None:
+        """Interrupt the kernel."""
+        self.command("notebook:interrupt-kernel")
+
+    def history(self) -> dict[str, tuple[int, int]]:
+        """First row and number of rows, by key, of the packed history that last came in."""
+        header, stretches = wire.unpack_history(self._histories[-1])
+        keys = {spec["id"]: spec["key"] for spec in header["declare"]}
+        out: dict[str, tuple[int, int]] = {}
+        for rows in stretches:
+            first, count = out.get(keys[rows.id], (rows.offset, 0))
+            out[keys[rows.id]] = (min(first, rows.offset), count + rows.covered)
+        return out
+
+    def _frame(self, payload: bytes | str) -> None:
+        if isinstance(payload, bytes) and (at := payload.rfind(wire.HISTORY_MAGIC)) >= 0:
+            self._histories.append(payload[at:])
 
     def command(self, name: str) -> None:
         """Run a command of the application."""
