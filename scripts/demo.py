@@ -50,12 +50,15 @@ def execute(target: Path) -> None:
     """Run the notebook and keep it with its outputs and the state of its widgets."""
     import nbformat
     from nbclient import NotebookClient
+    from nbformat.sign import NotebookNotary
 
     started = time.monotonic()
     notebook = nbformat.read(ROOT / "notebooks" / NOTEBOOK, as_version=4)
     print(f"running {NOTEBOOK} (about two minutes on two cores)", flush=True)
     client = NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(OUT)}})
     client.execute()
+    # Unsigned, it would be shown without its widgets: JupyterLab draws only what it trusts.
+    NotebookNotary().sign(notebook)
     nbformat.write(notebook, target)
     print(f"finished in {time.monotonic() - started:.0f} s: {target.relative_to(ROOT)}", flush=True)
 
@@ -64,10 +67,10 @@ def picture(target: Path) -> None:
     """Open the finished notebook in JupyterLab and take a picture of its dashboard."""
     from playwright.sync_api import sync_playwright
 
-    with lab.serve(OUT) as server, sync_playwright() as playwright:
+    with lab.serve(OUT, settings=lab.WHOLE) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=lab.chromium(), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 1400})
-        page.goto(server.page(NOTEBOOK))
+        page = browser.new_page(viewport={"width": 1500, "height": 1700})
+        page.goto(server.page(NOTEBOOK, "doc"))
         dashboard = page.locator(".nbmonitor").first
         dashboard.wait_for(state="visible", timeout=120_000)
         dashboard.scroll_into_view_if_needed()

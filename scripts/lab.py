@@ -23,8 +23,11 @@ from pathlib import Path
 from typing import Literal
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+Settings = Mapping[str, Mapping[str, str]]
 # JupyterLab asks a first-time user about news; no one is there to answer.
-QUIET = {"@jupyterlab/apputils-extension/notification": {"fetchNews": "false"}}
+QUIET: Settings = {"@jupyterlab/apputils-extension/notification": {"fetchNews": "false"}}
+# Render every cell at once, also those far from the visible part of the page.
+WHOLE: Settings = {"@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"}}
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,9 @@ class Server:
     token: str
     log: Path
 
-    def page(self, notebook: str, app: Literal["lab", "notebook"] = "lab") -> str:
-        """Address of a notebook, with the token."""
-        kind = "lab/tree" if app == "lab" else "notebooks"
+    def page(self, notebook: str, app: Literal["lab", "doc", "notebook"] = "lab") -> str:
+        """Address of a notebook, with the token; "doc" is JupyterLab without its sidebars."""
+        kind = {"lab": "lab/tree", "doc": "doc/tree", "notebook": "notebooks"}[app]
         return f"{self.base}/{kind}/{notebook}?token={self.token}"
 
 
@@ -75,8 +78,8 @@ def _answers(server: Server) -> bool:
         return False
 
 
-def _settings(folder: Path) -> None:
-    for name, content in QUIET.items():
+def _settings(folder: Path, settings: Settings) -> None:
+    for name, content in {**QUIET, **settings}.items():
         path = folder / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
@@ -84,7 +87,7 @@ def _settings(folder: Path) -> None:
 
 @contextmanager
 def serve(
-    root: Path, *, port: int = 0, env: Mapping[str, str] | None = None, wait: float = 60.0
+    root: Path, *, port: int = 0, settings: Settings | None = None, wait: float = 60.0
 ) -> Iterator[Server]:
     """Serve the notebooks in `root` with JupyterLab and Notebook, until the block ends.
 
@@ -100,7 +103,7 @@ def serve(
         server = Server(
             f"http://127.0.0.1:{port}", secrets.token_hex(16), Path(scratch) / "server.log"
         )
-        _settings(Path(scratch) / "settings")
+        _settings(Path(scratch) / "settings", settings or {})
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
         command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
         command += ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}"]
@@ -112,9 +115,7 @@ def serve(
             "JUPYTER_RUNTIME_DIR": f"{scratch}/runtime",
         }
         with server.log.open("w") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, env={**os.environ, **own, **(env or {})}
-            )
+            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **own})
             try:
                 until = time.monotonic() + wait
                 while not _answers(server):

@@ -89,7 +89,7 @@ def test_quickstart(folder):
 
 
 def test_lora(folder):
-    notebook = executed("02_lora", folder, steps_240=100)
+    notebook = executed("02_lora", folder, steps_240=60)
     state, header, rows = monitor_state(notebook)
     assert state["status"]["state"] == "finished"
     series = last_values(header, rows)
