@@ -72,7 +72,7 @@ export function button(
   return el;
 }
 
-/** Call `fn` with the content size of `el` now and whenever it changes. */
+/** Call `fn` with the content size of `el` in a moment and whenever it changes. */
 export function onResize(
   el: Element,
   fn: (width: number, height: number) => void,

@@ -18,7 +18,7 @@ export function fakeCanvas(): void {
   vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(function (
     this: HTMLCanvasElement,
   ) {
-    context["canvas"] = this;
+    context.canvas = this;
     return context as never;
   });
   class FakePath {
@@ -36,7 +36,10 @@ export function fakeCanvas(): void {
     }
     observe(target: Element): void {
       const contentRect = { width: 600, height: 200 } as DOMRectReadOnly;
-      this.#fn([{ target, contentRect } as ResizeObserverEntry], this as never);
+      // As in a page: never before the one who observes has returned.
+      queueMicrotask(() =>
+        this.#fn([{ target, contentRect } as ResizeObserverEntry], this as never),
+      );
     }
     unobserve(): void {}
     disconnect(): void {}

@@ -1,0 +1,121 @@
+"""Every view of the replay page against a stored picture, dark and light.
+
+The tolerance is for fonts and rasterisers that differ between machines, not for changes
+of the drawing. `NBMONITOR_UPDATE_VISUAL=1` stores the present pictures as the baseline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import io
+import itertools
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+image = pytest.importorskip("PIL.Image")
+chops = pytest.importorskip("PIL.ImageChops")
+api = pytest.importorskip("playwright.sync_api")
+
+ROOT = Path(__file__).resolve().parents[2]
+BASELINE = Path(__file__).parent / "baseline"
+UPDATE = os.environ.get("NBMONITOR_UPDATE_VISUAL") == "1"
+PANELS = ("readouts", "loss", "eval_loss", "gpu", "host", "tokens", "lora", "metrics")
+# Share of pixels that may differ by more than DELTA of 255 in a channel.
+DELTA, SHARE = 48, 0.06
+ARGUMENTS = ["--no-sandbox", "--headless=new", "--disable-background-networking"]
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the built replay page."""
+    vite = ROOT / "js" / "node_modules" / ".bin" / "vite"
+    if not vite.exists():
+        pytest.skip("js/node_modules is missing: run `npm ci` in js/")
+    out = tmp_path_factory.mktemp("page")
+    command = [str(vite), "build", "--mode", "page", "--outDir", str(out), "--logLevel", "error"]
+    subprocess.run(command, cwd=ROOT / "js", check=True)
+    handler = functools.partial(_Quiet, directory=str(out))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/dev/index.html"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start the system's Chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    with api.sync_playwright() as playwright:
+        if path is None and not Path(playwright.chromium.executable_path).exists():
+            pytest.skip("no Chromium: apt-get install chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        with contextlib.suppress(api.Error):
+            browser.close()
+
+
+def _differs(one: Any, other: Any) -> float:
+    if one.size != other.size:
+        same = all(abs(a - b) <= 4 for a, b in zip(one.size, other.size, strict=True))
+        if not same:
+            return 1.0
+        other = other.resize(one.size)
+    gray = chops.difference(one.convert("RGB"), other.convert("RGB")).convert("L")
+    histogram = gray.histogram()
+    return float(sum(histogram[DELTA:]) / (one.size[0] * one.size[1]))
+
+
+def _check(name: str, data: bytes) -> None:
+    path = BASELINE / f"{name}.png"
+    shown = image.open(io.BytesIO(data)).convert("RGB")
+    if UPDATE:
+        BASELINE.mkdir(exist_ok=True)
+        shown.quantize(64).save(path, optimize=True)
+        return
+    assert path.exists(), f"{path.name} is missing: run once with NBMONITOR_UPDATE_VISUAL=1"
+    share = _differs(shown, image.open(path))
+    assert share <= SHARE, f"{name}: {share:.1%} of the pixels differ, {SHARE:.0%} is allowed"
+
+
+@pytest.mark.parametrize("theme", ["neon", "light"])
+def test_views(address: str, browser: Any, theme: str) -> None:
+    """Each panel of the overview, and the log."""
+    page = browser.new_page(viewport={"width": 760, "height": 900}, reduced_motion="reduce")
+    page.goto(f"{address}?step=250&theme={theme}&gpus=1")
+    page.wait_for_timeout(800)
+    for panel in PANELS:
+        _check(f"{panel}-{theme}", page.locator(f"[data-panel={panel}]").screenshot())
+    page.locator("[role=tab]", has_text="log").click()
+    page.wait_for_timeout(300)
+    assert page.locator("[data-panel=events] tbody tr").count() > 0
+    page.close()
+
+
+@pytest.mark.parametrize("width", [480, 1400])
+def test_nothing_overflows(address: str, browser: Any, width: int) -> None:
+    """No panel is wider than the dashboard, and none lies over another."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(f"{address}?step=250")
+    page.wait_for_timeout(500)
+    boxes = [p.bounding_box() for p in page.locator("[data-panel]:visible").all()]
+    assert boxes
+    assert all(b["x"] >= 0 and b["x"] + b["width"] <= width for b in boxes)
+    tops = sorted(boxes, key=lambda b: (b["x"], b["y"]))
+    for above, below in itertools.pairwise(tops):
+        if above["x"] == below["x"] and above["width"] == below["width"]:
+            assert above["y"] + above["height"] <= below["y"] + 1
+    page.close()
