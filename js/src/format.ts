@@ -141,6 +141,7 @@ export function tickLabels(values: readonly number[], unit = "", log = false): s
   }
   if (size >= 10_000 && step >= 100) return values.map(counted);
   const digits = Math.max(0, -Math.floor(Math.log10(step * percent) + 1e-9));
+  if (digits === 0 && percent === 1) return values.map(grouped);
   const tail = percent === 100 ? "%" : "";
   return values.map((v) => `${minus((v * percent).toFixed(digits))}${tail}`);
 }

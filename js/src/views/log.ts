@@ -53,9 +53,9 @@ const log: View = {
         }
         const fresh = events.slice(Math.max(shown, events.length - MOST)).reverse();
         body.prepend(...fresh.map(row));
-        while (body.rows.length > MOST) body.lastElementChild?.remove();
+        while (body.children.length > MOST) body.lastElementChild?.remove();
         shown = events.length;
-        const more = shown - body.rows.length;
+        const more = shown - body.children.length;
         note.textContent =
           shown === 0
             ? "nothing has happened yet: the start of the run, evaluations, checkpoints and NaNs are listed here"

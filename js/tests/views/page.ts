@@ -53,6 +53,9 @@ export function fakeCanvas(): void {
       this.data = new Uint8ClampedArray(width * height * 4);
     }
   }
+  vi.stubGlobal("reportError", (error: unknown) => {
+    throw error;
+  });
   vi.stubGlobal("Path2D", FakePath);
   vi.stubGlobal("ResizeObserver", FakeResize);
   vi.stubGlobal("ImageData", FakeImage);
