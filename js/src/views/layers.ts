@@ -131,6 +131,9 @@ const layers: View = {
       rows = layerRows(all, choice);
     };
 
+    const ramp = (colors: readonly string[]) =>
+      setAttr(bar, "style", `background:linear-gradient(90deg,${colors.join()})`);
+
     const paintMap = () => {
       const view = visibleRange(ui, rows);
       const context = view && pic.begin();
@@ -149,7 +152,7 @@ const layers: View = {
       );
       setText(low, short(extent[0]));
       setText(high, short(extent[1]));
-      setAttr(bar, "style", `background:linear-gradient(90deg,${ctx.palette().heat.join()})`);
+      ramp(ctx.palette().heat);
       const last = rows[rows.length - 1]?.last();
       const name = NAMES[choice.metric] ?? choice.metric;
       const range = `${name} of ${rows.length} layers from ${short(extent[0])} to ${short(extent[1])}`;
@@ -188,6 +191,9 @@ const layers: View = {
         if (none) return;
         if (asLines) {
           plot.lines = rows;
+          setText(low, rows[0]?.spec.label ?? "");
+          setText(high, rows[rows.length - 1]?.spec.key ?? "");
+          ramp([0, 0.25, 0.5, 0.75, 1].map((part) => shade(ctx, part)));
           plot.paint(`${spec.title}: ${rows.length} layers`);
         } else paintMap();
         paintHover();
