@@ -30,11 +30,23 @@ export interface Palette {
   heat: string[];
 }
 
+/** Any CSS colour as #rrggbb. A minifier writes "gold" for #ffd700 and #0ff for #00ffff. */
+function plainColors(): (color: string) => string {
+  const ctx = document.createElement("canvas").getContext("2d");
+  return (color) => {
+    if (!ctx || !color) return color;
+    ctx.fillStyle = color;
+    return String(ctx.fillStyle);
+  };
+}
+
 /** Read the palette that applies to `el`. */
 export function readPalette(el: Element): Palette {
   const style = getComputedStyle(el);
-  const read = (name: string) => style.getPropertyValue(`--nbm-${name}`).trim();
-  const list = (name: string) => read(name).split(/\s+/).filter(Boolean);
+  const plain = plainColors();
+  const text = (name: string) => style.getPropertyValue(`--nbm-${name}`).trim();
+  const read = (name: string) => plain(text(name));
+  const list = (name: string) => text(name).split(/\s+/).filter(Boolean).map(plain);
   return {
     bg: read("bg"),
     panel: read("panel"),
@@ -49,8 +61,8 @@ export function readPalette(el: Element): Palette {
     gauge: read("gauge"),
     hot: read("hot"),
     warn: read("warn"),
-    glow: Number.parseFloat(read("glow")) || 0,
-    font: `11px ${read("font") || "monospace"}`,
+    glow: Number.parseFloat(text("glow")) || 0,
+    font: `11px ${text("font") || "monospace"}`,
     hues: list("hues"),
     heat: list("heat"),
   };
@@ -87,7 +99,7 @@ export function mixed(a: string, b: string, t: number): string {
   return hex([0, 1, 2].map((i) => p[i]! + (q[i]! - p[i]!) * clamp(t, 0, 1)));
 }
 
-/** Red, green, blue, 0 to 255. Style sheets that were minified say #0ff for #00ffff. */
+/** Red, green, blue, 0 to 255. */
 export function rgb(color: string): [number, number, number] {
   const short = /^#([0-9a-f])([0-9a-f])([0-9a-f])$/i.exec(color);
   const long = short
