@@ -94,6 +94,9 @@ export function yExtent(curves: readonly Curve[], log: boolean): Extent | null {
   return all;
 }
 
+/** Points of a smoothed line; more show no more of it and cost time to stroke. */
+const SMOOTH_POINTS = 160;
+
 /** Merge curves over one x. */
 export function merge(curves: readonly Curve[], log: boolean): Table {
   const xs = mergedX(curves);
@@ -101,6 +104,7 @@ export function merge(curves: readonly Curve[], log: boolean): Table {
   const usable = (v: number) => Number.isFinite(v) && (!log || v > 0);
   for (const { window, smooth } of curves) {
     const columnsOf = [0, 1, 2, 3].map(() => new Array<number | null | undefined>(xs.length));
+    const every = Math.max(1, Math.floor(window.n / SMOOTH_POINTS));
     let k = 0;
     for (let i = 0; i < window.n; i++) {
       while (xs[k]! < window.x[i]!) k++;
@@ -112,7 +116,8 @@ export function merge(curves: readonly Curve[], log: boolean): Table {
         columnsOf[0]![k] = ok ? (usable(window.min[i]!) ? window.min[i] : value) : null;
         columnsOf[1]![k] = ok ? window.max[i] : null;
       }
-      if (smooth) columnsOf[3]![k] = ok && usable(smooth[i]!) ? smooth[i] : null;
+      if (smooth && !(ok && usable(smooth[i]!))) columnsOf[3]![k] = null;
+      else if (smooth && (i % every === 0 || i === window.n - 1)) columnsOf[3]![k] = smooth[i];
     }
     columns.push(...columnsOf);
   }

@@ -38,6 +38,12 @@ export interface PlotOptions {
 /** uPlot series of one curve: low, high, line, smooth. */
 const PER_CURVE = 4;
 
+/**
+ * From so many points on a line is one pixel wide. Without graphics hardware a browser
+ * strokes a hairline several times faster, and this is paid on every frame of a live run.
+ */
+const DENSE = 200;
+
 export class Plot {
   readonly #el: HTMLElement;
   readonly #ctx: ViewContext;
@@ -92,6 +98,10 @@ export class Plot {
     const extent = yExtent(curves, log);
     const plot = this.#ensure(log);
     const [y0, y1] = padded(extent ?? (log ? [0.1, 1] : [0, 1]), log);
+    curves.forEach((curve, c) => {
+      const line = plot.series[c * PER_CURVE + 3];
+      if (line) line.width = curve.window.n > DENSE ? 1 : 1.5;
+    });
     plot.batch(() => {
       if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
       plot.setData([table.x, ...table.columns] as uPlot.AlignedData, false);
