@@ -66,6 +66,8 @@ def notebook(
         if not again:
             server.write(name, cells, kernels.name(ipykernel))
         opened.append(Notebook(context, server, host, name))
+        if cells:
+            opened[-1].ready()
         return opened[-1]
 
     yield open_notebook

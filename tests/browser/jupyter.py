@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,18 @@ HOSTS = ("lab", "notebook")
 _ADDRESS = {"lab": "/lab/tree/{name}.ipynb?reset", "notebook": "/notebooks/{name}.ipynb"}
 _STARTED = 90_000
 # Said by the hosts themselves, also on a page without a widget.
-_NOT_OURS = ("favicon", "ResizeObserver loop", "cdn.jsdelivr", "cdnjs", "unpkg", "fonts.g", "mathjax", "reading 'schema'", "filebrowser:open-path")
+_NOT_OURS = (
+    "Failed to load resource",
+    "favicon",
+    "ResizeObserver loop",
+    "cdn.jsdelivr",
+    "cdnjs",
+    "unpkg",
+    "fonts.g",
+    "mathjax",
+    "reading 'schema'",
+    "filebrowser:open-path",
+)
 
 IMPORTS = f"""
 import sys, time, warnings
@@ -211,6 +223,10 @@ class Notebook:
     def saved(self) -> Any:
         """The notebook as it is on the disk."""
         return nbformat.read(self.server.files / f"{self.name}.ipynb", as_version=4)
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait until a condition holds."""
+        _until(condition, seconds, what)
 
     def wait_saved(self, cell: int, seconds: float = 20) -> None:
         """Wait until the file holds an output of that cell."""

@@ -60,6 +60,8 @@ def test_two_monitors_on_a_page_and_two_views_of_one(notebook) -> None:
         "one, two = TrainingMonitor(t), TrainingMonitor(s)\ndisplay(one, two, one)"
     )
     book = notebook([IMPORTS, both, train])
+    # Nothing is painted that is out of sight.
+    book.page.set_viewport_size({"width": 1300, "height": 6500})
     book.run(0)
     book.run(1)
     book.page.wait_for_function("() => document.querySelectorAll('.nbmonitor').length === 3")

@@ -16,6 +16,7 @@ display(m)
 t.train()
 """
 
+
 @pytest.mark.parametrize("version", kernels.VERSIONS)
 def test_a_page_reloaded_in_a_busy_cell_is_back_live_with_its_history(
     notebook, version, record_property
@@ -23,7 +24,6 @@ def test_a_page_reloaded_in_a_busy_cell_is_back_live_with_its_history(
     cells = [IMPORTS, TRAIN]
     for number, host in enumerate(HOSTS):
         book = notebook(cells, host=host, ipykernel=version, again=number > 0)
-        book.ready()
         book.run(0)
         book.run(1, wait=False)
         book.wait_step(20, 60)
