@@ -1,0 +1,58 @@
+"""A live JupyterLab in Chromium for measurements: the browser tests' own harness."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
+
+from browser.conftest import ARGUMENTS, NEWEST  # noqa: E402 - found on the path set above
+from browser.jupyter import Notebook, Server, chromium  # noqa: E402
+from kernels import name as kernel_name  # noqa: E402
+
+
+class Counting(Notebook):
+    """A notebook that counts what its websockets bring."""
+
+    arrived = 0
+
+    def _frame(self, payload: bytes | str) -> None:
+        self.arrived += len(payload)
+        super()._frame(payload)
+
+
+@contextmanager
+def notebook(cells: list[str]) -> Iterator[Counting]:
+    """Open a notebook in JupyterLab on the newest ipykernel."""
+    server = Server(Path(tempfile.mkdtemp()))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), headless=True, args=["--headless=new", *ARGUMENTS]
+        )
+        try:
+            server.write("bench", cells, kernel_name(NEWEST))
+            context = browser.new_context(viewport={"width": 1300, "height": 1400})
+            book = Counting(context, server, "lab", "bench")
+            book.ready()
+            yield book
+        finally:
+            browser.close()
+            server.close()
+
+
+def result(book: Notebook, cell: int) -> Any:
+    """What a cell printed behind `RESULT`."""
+    for line in book.text(cell).splitlines():
+        if line.startswith("RESULT"):
+            return json.loads(line.removeprefix("RESULT"))
+    msg = f"no result in: {book.text(cell)[-2000:]}"
+    raise RuntimeError(msg)
