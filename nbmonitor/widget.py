@@ -105,7 +105,8 @@ class MonitorWidget(anywidget.AnyWidget):
         self._pump: Pump = shell_pump()
         self._pump.adopt(str(self.comm.comm_id))
         kernel.keep_to_subshell(self.comm)
-        self.capabilities = kernel.capabilities(self._pump.reason)
+        self._known_obstacle = self._pump.reason
+        self.capabilities = kernel.capabilities(self._known_obstacle)
         # Colab doesn't show what a thread sends (googlecolab/colabtools#3373).
         self._threaded = self.capabilities["host"] != "colab"
         self._bound = run
@@ -129,7 +130,7 @@ class MonitorWidget(anywidget.AnyWidget):
         self._pump(force=force)
         if not self._threaded:
             self._flusher.flush()
-        if self._pump.reason and self.capabilities["reason"] != self._pump.reason:
+        if self._pump.reason != self._known_obstacle:
             self._lost_pump()
 
     def flush(self, *, final: bool = False) -> None:
@@ -138,7 +139,7 @@ class MonitorWidget(anywidget.AnyWidget):
             self._flusher.flush_now()
 
     def _lost_pump(self) -> None:
-        reason = self._pump.reason
+        reason = self._known_obstacle = self._pump.reason
         self.capabilities = kernel.capabilities(reason)
         if self._bound is not None:
             message = f"a page that is reloaded while the cell runs stays empty: {reason}"
