@@ -192,10 +192,8 @@ def test_a_closed_tab_costs_no_messages_and_no_memory(run, page, flusher, monkey
     now[0] += 11
     assert flusher.silent
     count, size = len(page.messages), page.bytes()
-    step = 0
-    for _ in range(3600):  # an hour, in turns of a second
+    for step in range(3600):  # an hour, in turns of a second
         now[0] += 1.0
-        step += 1
         run.append(step, {"a": float(step)})
         flusher.flush()
     assert len(page.messages) - count <= 360
