@@ -75,7 +75,7 @@ format: $(ENV_STAMP)
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: setup system
+bench: setup system kernels
 	$(PY) -m bench
 
 build: $(ENV_STAMP) $(NODE_STAMP)

@@ -18,7 +18,7 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """ "ok" or "over", or "" for a figure without a budget."""
+        """Say "ok" or "OVER"; nothing for a figure without a budget."""
         if self.budget is None:
             return ""
         good = self.value >= self.budget if self.at_least else self.value <= self.budget

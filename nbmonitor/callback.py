@@ -34,7 +34,7 @@ def _epochs(args: Any, state: Any, batches: Any) -> float:
     except TypeError:  # a stream has no length, and its epochs no end
         return 0.0
     steps = max(1, -(-count // args.gradient_accumulation_steps))
-    return float(state.max_steps) / steps
+    return int(state.max_steps) / steps
 
 
 class MonitorCallback(TrainerCallback):

@@ -116,7 +116,7 @@ class Tokens(Probe):
             if mask is not None and mask.shape == ids.shape[:2]:
                 if mask.is_cpu and not mask.is_floating_point():
                     # numpy counts without torch's dispatch, a third of the cost
-                    self._counted += np.count_nonzero(mask.numpy())
+                    self._counted += int(np.count_nonzero(mask.numpy()))
                     self._samples += rows
                 else:
                     self._lengths.append(mask.count_nonzero(-1))
