@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -18,3 +19,34 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """The repository."""
     return ROOT
+
+
+# ipykernel 7.3.0 by itself, without nbmonitor, now and then stops answering for good: one
+# kernel in about forty on a busy machine, none in 7.4. Such a test gets a second kernel.
+STALLS = "7.3"
+SECOND = pytest.StashKey[list[str]]()
+
+
+def _stalls(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and STALLS in call.params.values()
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    if not _stalls(item):
+        return None
+    hook = item.ihook
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if any(report.failed for report in reports):
+        item.config.stash.setdefault(SECOND, []).append(item.nodeid)
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        hook.pytest_runtest_logreport(report=report)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    for name in config.stash.get(SECOND, []):
+        terminalreporter.write_line(f"needed a second kernel of ipykernel {STALLS}: {name}")
