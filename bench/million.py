@@ -34,9 +34,7 @@ print(json.dumps([after - before, len(packed), run.summary()["series"]["train/lo
 
 def measure() -> list[Figure]:
     """Fill a Run in a fresh process and weigh it."""
-    done = subprocess.run(
-        [sys.executable, "-c", _CODE], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=True)
     memory, packed, spike = json.loads(done.stdout)
     kept = "spike kept" if spike == 99.0 else "SPIKE LOST"
     return [

@@ -92,8 +92,7 @@ def test_the_loss_is_raw_although_the_logs_hide_nan(watched):
     assert math.isnan(losses[2])
     assert not any(math.isnan(e["loss"]) for e in trainer.state.log_history if "loss" in e)
     assert any(
-        e["data"]["key"] == "train/loss" and e["step"] == 3
-        for e in monitor.run.events("nonfinite")
+        e["data"]["key"] == "train/loss" and e["step"] == 3 for e in monitor.run.events("nonfinite")
     )
 
 
@@ -157,7 +156,9 @@ def test_custom_log_keys_are_kept_under_their_names(watched):
     original = trainer.log
 
     def log(logs, *args, **kwargs):
-        original({**logs, "rewards/chosen": 0.5, "my_metric": 2.0, "phase": "warm"}, *args, **kwargs)
+        original(
+            {**logs, "rewards/chosen": 0.5, "my_metric": 2.0, "phase": "warm"}, *args, **kwargs
+        )
 
     trainer.log = log
     trainer.train()
