@@ -34,7 +34,7 @@ def _epochs(args: Any, state: Any, batches: Any) -> float:
     except TypeError:  # a stream has no length, and its epochs no end
         return 0.0
     steps = max(1, -(-count // args.gradient_accumulation_steps))
-    return int(state.max_steps) / steps
+    return float(state.max_steps / steps)
 
 
 class MonitorCallback(TrainerCallback):
@@ -105,7 +105,8 @@ class MonitorCallback(TrainerCallback):
         return result
 
     def _training_step(self, original: Any, model: Any, inputs: Any, *args: Any, **kw: Any) -> Any:
-        self._session.micro_batch(inputs, model)
+        # A data loader makes every batch anew.
+        self._session.micro_batch(inputs, model, fresh=True)
         loss = original(model, inputs, *args, **kw)
         self._session.add_loss(loss)
         return loss

@@ -97,11 +97,15 @@ class Context:
 
 @dataclass(slots=True)
 class Batch:
-    """One micro-batch as the model gets it. `inputs` is not ours: read, never change."""
+    """One micro-batch as the model gets it. `inputs` is not ours: read, never change.
+
+    `fresh` says that nobody will change its tensors any more, so that they may be read later.
+    """
 
     inputs: Any
     samples: int | None
     model: Any = None
+    fresh: bool = False
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from nbmonitor.run import Run
 
 def samples_in(inputs: Any) -> int | None:
     """Rows of a batch: the first dimension of its first array, or the length of a list."""
-    if isinstance(inputs, Mapping):
+    if isinstance(inputs, dict | Mapping):
         for value in inputs.values():
             shape = getattr(value, "shape", None)
             if shape is not None and len(shape) > 0:
@@ -103,12 +103,12 @@ class Session:
         self.host.began()
         self._mark = time.perf_counter()
 
-    def micro_batch(self, inputs: Any, model: Any = None) -> None:
-        """Take note of a batch that is about to be trained on."""
+    def micro_batch(self, inputs: Any, model: Any = None, *, fresh: bool = False) -> None:
+        """Take note of a batch that is about to be trained on; `fresh` as in `Batch`."""
         samples = samples_in(inputs)
         if samples is not None:
             self._samples = (self._samples or 0) + samples
-        self.engine.batch(Batch(inputs, samples, model))
+        self.engine.batch(Batch(inputs, samples, model, fresh))
 
     def add_loss(self, loss: Any) -> None:
         """Add the loss of a micro-batch, already scaled for accumulation."""

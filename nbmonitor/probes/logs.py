@@ -8,7 +8,7 @@ _AREAS = ("eval/", "test/")
 _PER_STEP = ("train/loss", "train/grad_norm", "train/learning_rate", "train/epoch")
 _CLOSING = (
     "train/train_*", "train/total_flos", "train/step_time", "train/samples_*", "train/eta",
-    "train/epoch", "eval/runtime", "eval/*_per_second", "eval/epoch",
+    "train/epoch", "tokens/*", "eval/runtime", "eval/*_per_second", "eval/epoch",
 )  # fmt: skip
 
 

@@ -1,28 +1,17 @@
 """Tokens, padding and throughput, counted on the batches that are trained on.
 
-A batch tells the lengths of its texts in one of five ways, the surest first:
-
-1. `cu_seq_lens_q`: the borders of texts packed into one row;
-2. a 2-D `attention_mask`: its non-zero places. Encoder-decoder models count here too, by
-   their `input_ids`; decoder tokens are not counted, as in the Trainer's own count;
-3. `position_ids` that start over: packed texts without borders, every place a token;
-4. `input_ids` that differ from the tokenizer's pad token. Row ends that are the pad token
-   count as padding where it is also the end-of-text token, but inner ones do not;
-5. none of these: every place is a token.
-
-It never reads a tensor's value on the training thread: lengths stay on the device until
-the step's one transfer.
+How a batch is counted is `nbmonitor/tally.py`'s matter. Batches on the host are left for the
+thread that reads the Run; of batches on a device only small tensors are kept, unread, for the
+step's one transfer.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from nbmonitor.probe import Batch, Context, Measured, Panel, Probe, Series, Step
+from nbmonitor.tally import Tally, totals, why_no_text
 
 _DECAY = 0.9
 _MARKS = 20_000
@@ -38,7 +27,7 @@ class Tokens(Probe):
     """
 
     name = "tokens"
-    cost = "one small tensor operation a micro-batch, no device sync"
+    cost = "a reference on the host, one small tensor operation on a device; no sync"
     series = (
         Series("tokens/per_step", "tokens a step", "tokens"),
         Series("tokens/seen", "tokens seen", "tokens", "float64"),
@@ -71,100 +60,48 @@ class Tokens(Probe):
         self.absence = ""
         self._pad: int | None = None
         self._pad_ends_text = False
-        self._ramp: Any = None  # 1, 2, … as long as the widest batch
         # (step, tokens, samples) after recent steps: a resumed run goes on from its step.
         self._marks: deque[tuple[int, float, float]] = deque(maxlen=_MARKS)
-        self._clear()
-
-    def _clear(self) -> None:
-        self._lengths: list[Any] = []  # per micro-batch (rows,), on its device
-        self._starts: list[Any] = []  # per micro-batch (), on its device
-        self._places = self._counted = self._samples = 0
+        self._tally = Tally(None, ends_text=False)
+        self._later: list[Any] = []
 
     # ------------------------------------------------------------------ training thread
 
     def on_begin(self, context: Context) -> Measured:
         """Learn the pad token; the empty measurement tells `derive` where the run starts."""
         self.absence = ""
-        self._pad = context.pad_token_id
+        pad = context.pad_token_id
         config = getattr(context.model, "config", None)
         ends = getattr(config, "eos_token_id", None)
-        self._pad_ends_text = self._pad is not None and (
-            self._pad in ends if isinstance(ends, list | tuple) else self._pad == ends
+        ends_text = pad is not None and (
+            pad in ends if isinstance(ends, list | tuple) else pad == ends
         )
-        self._clear()
+        self._tally = Tally(pad, ends_text=ends_text)
+        self._later = []
         return {"begin": 1.0}
 
     def on_batch(self, batch: Batch) -> None:
-        """Note the lengths of a micro-batch's texts, unread."""
-        inputs = batch.inputs
-        named = inputs if isinstance(inputs, Mapping) else None
-        ids = _ids(inputs if named is None else named)
-        if ids is None:
-            if not self.absence:
-                self.absence = _no_text(inputs)
-            return
-        self.absence = ""
-        rows, width = ids.shape[:2]
-        self._places += rows * width
-        if named is not None:
-            borders = named.get("cu_seq_lens_q")
-            if borders is not None:
-                self._lengths.append(borders[1:] - borders[:-1])
+        """Note the lengths of a micro-batch's texts, unread; on the host, the batch itself."""
+        if batch.fresh:
+            ids = batch.inputs.get("input_ids") if isinstance(batch.inputs, dict) else None
+            if ids is not None and ids.is_cpu:
+                self._later.append(batch.inputs)
                 return
-            mask = named.get("attention_mask")
-            if mask is not None and mask.shape == ids.shape[:2]:
-                if mask.is_cpu and not mask.is_floating_point():
-                    # numpy counts without torch's dispatch, a third of the cost
-                    self._counted += int(np.count_nonzero(mask.numpy()))
-                    self._samples += rows
-                else:
-                    self._lengths.append(mask.count_nonzero(-1))
-                return
-            positions = named.get("position_ids")
-            if positions is not None and positions.shape == ids.shape[:2]:
-                jumps = positions[:, 1:] - positions[:, :-1]  # (rows, width - 1)
-                self._starts.append((jumps != 1).sum())
-                self._samples += rows
-                self._counted += rows * width
-                return
-        if self._pad is not None and ids.dim() == 2:
-            self._lengths.append(self._unpadded(ids))
-            return
-        self._samples += rows
-        self._counted += rows * width
+        self._take(batch.inputs, self._tally)
 
-    def _unpadded(self, ids: Any) -> Any:
-        """Lengths of rows by their pad tokens, (rows,); a few operations in the second case."""
-        text = ids != self._pad  # (rows, width)
-        if not self._pad_ends_text:
-            return text.sum(-1)
-        width = ids.shape[1]
-        ramp = self._ramp
-        if ramp is None or ramp.shape[0] < width or ramp.device != ids.device:
-            ramp = self._ramp = ids.new_ones(width).cumsum(0)  # 1, 2, …, width
-        places = ramp[:width]
-        last = (text * places).amax(-1)  # (rows,) the last place that is not padding
-        before = width - (text * (width + 1 - places)).amax(-1)  # (rows,) padding on the left
-        # One end-of-text behind a text belongs to it.
-        return (last - before + (last < width)).clamp_min(0)
+    def _take(self, inputs: Any, tally: Tally) -> None:
+        if tally.add(inputs):
+            self.absence = ""
+        elif not self.absence:
+            self.absence = why_no_text(inputs)
 
     def on_step(self, step: Step) -> Measured | None:
         """Hand over what the step's micro-batches held."""
         del step
-        if not self._places:
-            return None
-        out: dict[str, Any] = {
-            "places": self._places,
-            "counted": self._counted,
-            "samples": self._samples,
-        }
-        for index, lengths in enumerate(self._lengths):
-            out[f"lengths/{index}"] = lengths
-        for index, starts in enumerate(self._starts):
-            out[f"starts/{index}"] = starts
-        self._clear()
-        return out
+        out: dict[str, Any] = self._tally.measured() if self._tally.places else {}
+        if self._later:
+            out["later"], self._later = self._later, []
+        return out or None
 
     # ------------------------------------------------------------------ on the host
 
@@ -173,13 +110,15 @@ class Tokens(Probe):
         if "begin" in host:
             self._start(step.number)
             return {}
-        tokens, samples = float(host["counted"]), float(host["samples"])
-        for key, value in host.items():
-            if key.startswith("lengths/"):
-                tokens += float(np.sum(value, dtype=np.float64))
-                samples += len(value)
-            elif key.startswith("starts/"):
-                samples += float(value)
+        places, tokens, samples = totals(host)
+        if "later" in host:
+            tally = self._tally.empty()
+            for inputs in host["later"]:
+                self._take(inputs, tally)
+            here = totals(tally.measured())
+            places, tokens, samples = places + here[0], tokens + here[1], samples + here[2]
+        if not places:
+            return {}
         self._seen += tokens
         self._seen_samples += samples
         self._marks.append((step.number, self._seen, self._seen_samples))
@@ -187,7 +126,7 @@ class Tokens(Probe):
             "tokens/per_step": tokens,
             "tokens/seen": self._seen,
             "tokens/samples_seen": self._seen_samples,
-            "tokens/padding_ratio": 1.0 - tokens / host["places"],
+            "tokens/padding_ratio": 1.0 - tokens / places,
         }
         if samples:
             out["tokens/mean_length"] = tokens / samples
@@ -208,30 +147,6 @@ class Tokens(Probe):
             self._marks.clear()
         _, self._seen, self._seen_samples = self._marks[-1] if self._marks else (0, 0.0, 0.0)
         self._ema_tokens = self._ema_seconds = 0.0
-
-
-def _ids(inputs: Any) -> Any:
-    """Token ids or embeddings of a batch, or None: (rows, width, …)."""
-    if isinstance(inputs, Mapping):
-        ids = inputs.get("input_ids")
-        if ids is None:
-            ids = inputs.get("inputs_embeds")
-        return ids if ids is not None and len(ids.shape) >= 2 else None
-    # Plain loops: (ids, labels), or ids alone. Small integers are pixels, not tokens.
-    first = inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs
-    dtype = getattr(first, "dtype", None)
-    if dtype is None or len(first.shape) != 2 or not hasattr(first, "new_ones"):
-        return None
-    return first if not dtype.is_floating_point and dtype.itemsize >= 4 else None
-
-
-def _no_text(inputs: Any) -> str:
-    if isinstance(inputs, Mapping):
-        names = ", ".join(str(key) for key in list(inputs)[:6]) or "nothing"
-        return f"the batches have no input_ids (they have {names}): no tokens to count"
-    if isinstance(inputs, list):
-        return "the batches are lists of prompts, tokenised later: no tokens to count here"
-    return f"the batches are {type(inputs).__name__}, without token ids: no tokens to count"
 
 
 PROBE = Tokens
