@@ -9,8 +9,8 @@ from __future__ import annotations
 from bench import lab
 from bench.figure import Figure
 
-PAIRS = 9
-STEPS = 300
+PAIRS = 7
+STEPS = 500
 BUDGET = 1.03
 
 _CODE = f"""

@@ -8,6 +8,7 @@ sent is `feed.py`'s matter.
 from __future__ import annotations
 
 import contextvars
+import functools
 import logging
 import math
 import threading
@@ -73,7 +74,7 @@ class Flusher:
         self._history_of: dict[int, int] = {}
         self._state: tuple[wire.Status, dict[str, Any], list[wire.PanelSpec]] | None = None
         self._failure = ""
-        self._was_over = False
+        self._was_over = self._ending = False
 
     # ------------------------------------------------------------------ any thread
 
@@ -114,10 +115,13 @@ class Flusher:
         self._run.changed.set()
 
     def flush_now(self, timeout: float = 2.0) -> None:
-        """Send everything, without regard to the pace, and wait until that is done."""
+        """Send everything, without regard to the pace, and wait until that is done.
+
+        The history and the picture of a run's end follow, and are waited for by the next call.
+        """
         thread = self._thread
         if thread is None or not thread.is_alive() or thread is threading.current_thread():
-            self._guarded_turn(urgent=True)
+            self._take_turn(urgent=True)
             return
         done = threading.Event()
         self._requests.append(done)
@@ -128,7 +132,7 @@ class Flusher:
         """Take a turn in the caller's thread, if one is due."""
         if self._hurry.is_set() or time.monotonic() >= self._not_before:
             self._hurry.clear()
-            self._guarded_turn(urgent=False)
+            self._take_turn(urgent=False)
 
     @property
     def silent(self) -> bool:
@@ -150,14 +154,20 @@ class Flusher:
             self._hurry.clear()
             changed.clear()
             requests = [self._requests.popleft() for _ in range(len(self._requests))]
-            self._guarded_turn(urgent=bool(requests))
+            self._guarded(functools.partial(self._turn, urgent=bool(requests)))
             for done in requests:
                 done.set()
+            # Nobody waits for pictures: they take longer than all the rest together.
+            self._guarded(self._refresh)
 
-    def _guarded_turn(self, *, urgent: bool) -> None:
+    def _take_turn(self, *, urgent: bool) -> None:
+        self._guarded(functools.partial(self._turn, urgent=urgent))
+        self._guarded(self._refresh)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
         try:
             with self._turn_lock:
-                self._turn(urgent=urgent)
+                work()
         except Exception as error:  # noqa: BLE001 - no transport may stop a training
             # The page may be gone or the kernel shutting down: rows stay in the Run, and
             # the next turn tries again.
@@ -177,6 +187,7 @@ class Flusher:
         self._run.settle()
         over = self._run.status in _ENDED
         ending, self._was_over = over and not self._was_over, over
+        self._ending = self._ending or ending
         self._update_state(now)
         pause = _SILENT_PAUSE
         if not self.silent:
@@ -189,7 +200,6 @@ class Flusher:
             self._feed.heartbeat()
             self._last_sent = now
         self._not_before = now + pause
-        self._refresh(now, ending=ending)
 
     def _send(self, *, tensors: bool) -> None:
         if self._feed.send(tensors=tensors):
@@ -239,7 +249,9 @@ class Flusher:
             self._sink.set_status(*state)
             self._state = state
 
-    def _refresh(self, now: float, *, ending: bool) -> None:
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        ending, self._ending = self._ending, False
         due = now - self._last_picture >= PICTURE_EVERY and self._run.status in _ACTIVE
         if ending or (due and not self.silent):
             self._last_picture = now

@@ -276,13 +276,15 @@ class TrainingMonitor(MonitorWidget):
 
     def _cell_ended(self, error: BaseException | None) -> None:
         """End a loop's run that an exception has left open: nobody else can tell."""
-        if self._loop is None or not self._session.active:
-            return
-        total = self._run.total_steps
-        if error is not None:
-            self._session.fail(error)
-        elif total and self._run.step >= total:
-            self._session.finish("finished")
+        if self._loop is not None and self._session.active:
+            total = self._run.total_steps
+            if error is not None:
+                self._session.fail(error)
+            elif total and self._run.step >= total:
+                self._session.finish("finished")
+        if not self._session.active:
+            # What is sent after its cell has ended doesn't reach that cell's outputs.
+            self.flush(final=True)
 
 
 def _check_trainer(trainer: Any) -> None:
