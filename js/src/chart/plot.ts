@@ -16,6 +16,7 @@ import {
   merge,
   readCurve,
   type Source,
+  straightened,
   yExtent,
 } from "./data";
 import { type Dot, dots, events, glow, nonfinite } from "./plugins";
@@ -98,9 +99,14 @@ export class Plot {
     const extent = yExtent(curves, log);
     const plot = this.#ensure(log);
     const [y0, y1] = padded(extent ?? (log ? [0.1, 1] : [0, 1]), log);
+    const tolerance = (0.3 * (y1 - y0)) / height;
     curves.forEach((curve, c) => {
       const line = plot.series[c * PER_CURVE + 3];
-      if (line) line.width = curve.window.n > DENSE ? 1 : 1.5;
+      const column = table.columns[c * PER_CURVE + 2];
+      if (!line || !column) return;
+      const dense = curve.window.n > DENSE;
+      const left = dense && !log ? straightened(table.x, column, tolerance) : curve.window.n;
+      line.width = left > DENSE ? 1 : 1.5;
     });
     plot.batch(() => {
       if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
