@@ -18,7 +18,7 @@ from typing import Any
 
 from nbmonitor import metrics
 from nbmonitor.probe import Batch, Context, Measured, Probe, Step
-from nbmonitor.run import Run
+from nbmonitor.run import Row, Run
 from nbmonitor.transfer import Transfer
 from nbmonitor.wire import PanelSpec
 
@@ -208,14 +208,17 @@ class Engine:
     def settle(self, *, wait: bool = False) -> None:
         """Append what has reached the host, in order; with `wait`, everything."""
         with self._lock:
+            rows: list[Row] = []
             while self._inbox:
                 entry = self._inbox[0]
                 if isinstance(entry, _Measurement) and not wait and not entry.transfer.ready():
-                    return
+                    break
                 self._inbox.popleft()
                 values = self._values_of(entry)
                 if values:
-                    self.run.append(entry.step.number, values, entry.step.time)
+                    rows.append((entry.step.number, values, entry.step.time))
+            if rows:
+                self.run.extend(rows)
 
     def _values_of(self, entry: _Measurement | _Logged | _Ready) -> Measured:
         if isinstance(entry, _Ready):

@@ -7,10 +7,9 @@ the user read it.
 
 from __future__ import annotations
 
-import math
 import threading
 import time as clock
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ HISTORY_BYTES = 380_000
 _NONFINITE_EVENTS = 200
 _PACKED_EVENTS = 500
 
+Row = tuple[int, Mapping[str, float], float]
 Tensor = tuple[str, int, NDArray[Any], dict[str, Any]]
 
 
@@ -91,8 +91,6 @@ class Run:
         self._tensor_version = 0
         self._nonfinite: dict[str, int] = {}
 
-    # ------------------------------------------------------------------ writing
-
     def declare(self, series: Iterable[Series]) -> None:
         """Make labels, units and precision known before rows arrive."""
         with self._lock:
@@ -122,22 +120,37 @@ class Run:
         time
             Seconds since the epoch; now, when left out.
         """
-        sealed = False
+        self.extend([(step, values, clock.time() if time is None else time)])
+
+    def extend(self, rows: Sequence[Row]) -> None:
+        """Add many rows: (step, values by key, seconds since the epoch) in order."""
         with self._lock:
-            self.step = max(self.step, step)
-            for key, value in values.items():
-                column = self._column(key)
-                # A page's x axis has one direction: a late row of an earlier step is
-                # put at the newest step of its series.
-                at = max(step, int(column.last_x or 0))
-                sealed |= column.append(at, value)
-                if not math.isfinite(value):
-                    self._note_nonfinite(key, at, value, time)
+            sealed, start = False, 0
+            for end in range(1, len(rows) + 1):
+                if end == len(rows) or rows[end][1].keys() != rows[start][1].keys():
+                    sealed |= self._extend_alike(rows[start:end])
+                    start = end
             if sealed:
                 self._bound()
         self.changed.set()
 
-    def _note_nonfinite(self, key: str, step: int, value: float, time: float | None) -> None:
+    def _extend_alike(self, rows: Sequence[Row]) -> bool:
+        """Add rows of the same keys, column by column."""
+        steps = np.array([row[0] for row in rows], np.float64)
+        self.step = max(self.step, int(steps.max()))
+        sealed = False
+        for key in rows[0][1]:
+            column = self._column(key)
+            values = np.array([row[1][key] for row in rows], np.float64)
+            # A page's x axis has one direction: a late row of an earlier step is put at
+            # the newest step of its series.
+            x = np.maximum.accumulate(np.maximum(steps, column.last_x or 0.0))
+            sealed |= column.extend(x, values)
+            for at in np.flatnonzero(~np.isfinite(values)).tolist():
+                self._note_nonfinite(key, int(x[at]), float(values[at]), rows[at][2])
+        return sealed
+
+    def _note_nonfinite(self, key: str, step: int, value: float, time: float) -> None:
         seen = self._nonfinite.get(key, 0) + 1
         self._nonfinite[key] = seen
         if seen > _NONFINITE_EVENTS:
@@ -219,8 +232,6 @@ class Run:
             self.started = self.ended = None
         self.changed.set()
         return past
-
-    # ------------------------------------------------------------------ reading
 
     @property
     def keys(self) -> list[str]:
@@ -331,8 +342,6 @@ class Run:
         """Bytes that the series take."""
         with self._lock:
             return sum(c.nbytes for c in self._columns)
-
-    # ------------------------------------------------------------------ transport
 
     def series_since(self, count: int) -> list[wire.SeriesSpec]:
         """Specs of the series with an id of `count` or more."""
