@@ -29,7 +29,9 @@ SECOND = pytest.StashKey[list[str]]()
 
 def _stalls(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
-    return call is not None and STALLS in call.params.values()
+    return call is not None and any(
+        isinstance(given, str) and given == STALLS for given in call.params.values()
+    )
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
