@@ -59,6 +59,16 @@ class Gpu(Probe):
                 "bars": [
                     {"label": "TEMP", "key": "gpu/{i}/temperature", "max": 100},
                     {"label": "POWER", "key": "gpu/{i}/power", "limit": "gpu/{i}/power_limit"},
+                    {
+                        "label": "TENSORS",
+                        "key": "gpu/{i}/torch_allocated",
+                        "limit": "gpu/{i}/memory_total",
+                    },
+                    {
+                        "label": "HELD BY TORCH",
+                        "key": "gpu/{i}/torch_reserved",
+                        "limit": "gpu/{i}/memory_total",
+                    },
                 ],
             },
         ),
