@@ -209,8 +209,7 @@ class Column:
         before = self.rows
         folded = self.folded
         self._chunks, self._n, self.rows = [], 0, folded
-        for at, value in zip(x[:keep], values[:keep], strict=True):
-            self.append(float(at), float(value))
+        self.extend(x[:keep], values[:keep])
         return before - self.rows
 
     @property

@@ -108,3 +108,19 @@ def test_range_ignores_what_is_not_finite():
     assert column.range == (-5.0, 3.0)
     assert filled([np.nan]).range == (None, None)
     assert filled([]).range == (None, None)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1], [63, 1, 1], [64, 64], [5000], [4096, 1], [10_000, 3]])
+def test_extending_is_appending_row_by_row(sizes):
+    values = np.random.default_rng(3).normal(size=sum(sizes))
+    together, apart = Column(), Column()
+    at = 0
+    for size in sizes:
+        steps = np.arange(at, at + size, dtype=np.float64)
+        sealed = together.extend(steps, values[at : at + size])
+        assert sealed == any([apart.append(x, values[int(x)]) for x in steps])  # noqa: C419
+        at += size
+
+    np.testing.assert_array_equal(together.exact()[0], apart.exact()[0])
+    np.testing.assert_array_equal(together.exact()[1], apart.exact()[1])
+    assert (together.rows, together.foldable) == (apart.rows, apart.foldable)
