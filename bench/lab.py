@@ -15,8 +15,13 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
-from browser.conftest import ARGUMENTS, NEWEST  # noqa: E402 - found on the path set above
-from browser.jupyter import Notebook, Server, chromium  # noqa: E402
+from browser.jupyter import (  # noqa: E402 - found on the path set above
+    ARGUMENTS,
+    Notebook,
+    Server,
+    chromium,
+)
+from kernels import VERSIONS  # noqa: E402
 from kernels import name as kernel_name  # noqa: E402
 
 
@@ -39,7 +44,7 @@ def notebook(cells: list[str]) -> Iterator[Counting]:
             executable_path=chromium(), headless=True, args=["--headless=new", *ARGUMENTS]
         )
         try:
-            server.write("bench", cells, kernel_name(NEWEST))
+            server.write("bench", cells, kernel_name(VERSIONS[-1]))
             context = browser.new_context(viewport={"width": 1300, "height": 1400})
             book = Counting(context, server, "lab", "bench")
             book.ready()

@@ -12,8 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from browser.jupyter import Notebook, Server, chromium
-from playwright.sync_api import sync_playwright
+from browser.jupyter import Notebook, Server
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = "clean"
@@ -103,7 +102,7 @@ def test_import_in_a_clean_environment(clean_python, tmp_path):
 
 
 @pytest.mark.browser
-def test_drawn_in_a_browser(clean_python, tmp_path):
+def test_drawn_in_a_browser(clean_python, browser, tmp_path):
     spec = tmp_path / "data" / "kernels" / KERNEL
     spec.mkdir(parents=True)
     argv = [str(clean_python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -112,16 +111,15 @@ def test_drawn_in_a_browser(clean_python, tmp_path):
     server = Server(tmp_path)
     try:
         server.write("wheel", [CELL], KERNEL)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-            book = Notebook(browser.new_context(), server, "lab", "wheel")
-            book.ready()
-            book.run(0)
-            book.expect_state("finished")
-            assert book.wait_step(60) == 60
-            book.dashboard().locator("[data-panel=loss] canvas").first.wait_for()
-            assert book.text(0).split() == ["False", "False"]
-            assert book.errors == []
-            browser.close()
+        context = browser.new_context()
+        book = Notebook(context, server, "lab", "wheel")
+        book.ready()
+        book.run(0)
+        book.expect_state("finished")
+        assert book.wait_step(60) == 60
+        book.dashboard().locator("[data-panel=loss] canvas").first.wait_for()
+        assert book.text(0).split() == ["False", "False"]
+        assert book.errors == []
+        context.close()
     finally:
         server.close()

@@ -1,4 +1,4 @@
-"""One server and one browser for all browser tests; a fresh context and kernel for each."""
+"""One server for all browser tests; a fresh context and kernel for each."""
 
 from __future__ import annotations
 
@@ -7,17 +7,9 @@ from collections.abc import Callable, Iterator
 
 import kernels
 import pytest
-from browser.jupyter import Notebook, Server, chromium
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from browser.jupyter import Notebook, Server
+from playwright.sync_api import Browser, BrowserContext
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 NEWEST = kernels.VERSIONS[-1]
 
 
@@ -33,16 +25,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started = Server(tmp_path_factory.mktemp("jupyter"))
     yield started
     started.close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium(), headless=True, args=["--headless=new", *ARGUMENTS]
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

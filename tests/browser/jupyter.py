@@ -27,6 +27,14 @@ HOSTS = ("lab", "notebook")
 # Without a reset JupyterLab opens the notebooks of earlier tests too.
 _ADDRESS = {"lab": "/lab/tree/{name}.ipynb?reset", "notebook": "/notebooks/{name}.ipynb"}
 _STARTED = 90_000
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 # Said by the hosts themselves, also on a page without a widget.
 _NOT_OURS = (
     "Failed to load resource",

@@ -6,13 +6,11 @@ of the drawing. `NBMONITOR_UPDATE_VISUAL=1` stores the present pictures as the b
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import http.server
 import io
 import itertools
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -23,7 +21,6 @@ import pytest
 
 image = pytest.importorskip("PIL.Image")
 chops = pytest.importorskip("PIL.ImageChops")
-api = pytest.importorskip("playwright.sync_api")
 
 ROOT = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).parent / "baseline"
@@ -31,7 +28,6 @@ UPDATE = os.environ.get("NBMONITOR_UPDATE_VISUAL") == "1"
 PANELS = ("readouts", "loss", "eval_loss", "gpu", "host", "tokens", "lora", "metrics")
 # Share of pixels that may differ by more than DELTA of 255 in a channel.
 DELTA, SHARE = 48, 0.06
-ARGUMENTS = ["--no-sandbox", "--headless=new", "--disable-background-networking"]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -53,19 +49,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/dev/index.html"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Start the system's Chromium."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    with api.sync_playwright() as playwright:
-        if path is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("no Chromium: apt-get install chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        with contextlib.suppress(api.Error):
-            browser.close()
 
 
 def _differs(one: Any, other: Any) -> float:
