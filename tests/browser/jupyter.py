@@ -230,7 +230,13 @@ class Notebook:
 
     def saved(self) -> Any:
         """The notebook as it is on the disk."""
-        return nbformat.read(self.server.files / f"{self.name}.ipynb", as_version=4)
+        path = self.server.files / f"{self.name}.ipynb"
+        # The server empties the file before it writes it: a moment later it is whole again.
+        _until(lambda: path.read_text().rstrip().endswith("}"), 10, "a whole notebook file")
+        while True:
+            with contextlib.suppress(nbformat.reader.NotJSONError):
+                return nbformat.read(path, as_version=4)
+            time.sleep(0.05)
 
     def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait until a condition holds."""
