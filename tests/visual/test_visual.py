@@ -40,7 +40,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve the built replay page."""
     vite = ROOT / "js" / "node_modules" / ".bin" / "vite"
     if not vite.exists():
-        pytest.skip("js/node_modules is missing: run `npm ci` in js/")
+        pytest.fail("js/node_modules is missing: run `make setup`")
     out = tmp_path_factory.mktemp("page")
     command = [str(vite), "build", "--mode", "page", "--outDir", str(out), "--logLevel", "error"]
     subprocess.run(command, cwd=ROOT / "js", check=True)
