@@ -105,8 +105,7 @@ class MonitorCallback(TrainerCallback):
         return result
 
     def _training_step(self, original: Any, model: Any, inputs: Any, *args: Any, **kw: Any) -> Any:
-        # A data loader makes every batch anew.
-        self._session.micro_batch(inputs, model, fresh=True)
+        self._session.micro_batch(inputs, model)
         loss = original(model, inputs, *args, **kw)
         self._session.add_loss(loss)
         return loss

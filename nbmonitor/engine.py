@@ -1,9 +1,10 @@
 """Run the probes: one guard, one order, one record.
 
-The training thread only measures and leaves the result in an inbox; whoever reads the
-Run (the flusher, `history()`) settles the inbox: values reach the host, probes derive
-their series, rows are appended. A probe that raises is switched off for the run and
-reported once, with its traceback; the training never notices.
+Measurements go through an inbox, in order. What is on the host is derived into a row within
+the step that made it, so that a run file can have it before the step ends; what is on its way
+from a device is waited for by nobody: the next step, or whoever reads the Run, takes it up.
+Rows are laid down in the Run many at a time, when somebody reads. A probe that raises is
+switched off for the run and reported once, with its traceback; the training never notices.
 """
 
 from __future__ import annotations
@@ -70,14 +71,20 @@ class Engine:
     def __init__(self, run: Run, probes: Iterable[Any]) -> None:
         self.run = run
         self.probes: list[Probe] = []
+        # Guards the inbox: rows leave it in the order in which they were measured.
         self._lock = threading.Lock()
         self._inbox: deque[_Measurement | _Logged | _Ready] = deque()
+        # Guards the laying down of derived rows, which takes longer than a step may wait.
+        self._laying = threading.Lock()
+        self._rows: deque[Row] = deque()
         self._off: dict[str, str] = {}
         self._refused: set[str] = set()
         self._first = True
         self._batch_probes: list[Probe] = []
         self._step_probes: list[Probe] = []
         self._host_probes: list[Probe] = []
+        self._log_probes: list[Probe] = []
+        self._tick_probes: list[Probe] = []
         self._begun = self._cadenced = False
         names: set[str] = set()
         for probe in probes:
@@ -109,6 +116,8 @@ class Engine:
         self._batch_probes = [p for p in self._batch_probes if p is not probe]
         self._step_probes = [p for p in self._step_probes if p is not probe]
         self._host_probes = [p for p in self._host_probes if p is not probe]
+        self._log_probes = [p for p in self._log_probes if p is not probe]
+        self._tick_probes = [p for p in self._tick_probes if p is not probe]
         self.run.event(
             "probe_error",
             None,
@@ -132,6 +141,7 @@ class Engine:
             reason = self._guarded(probe, probe.absent, context)
             if reason:
                 self._off[probe.name] = reason
+        self._log_probes = [p for p in self._active() if _overrides(p, "on_log")]
 
     def begin(self, context: Context, step: int = 0) -> None:
         """Assess, and let the probes that have work get ready for a run."""
@@ -145,6 +155,7 @@ class Engine:
         self._host_probes = [
             p for p in active if p not in self._step_probes and _overrides(p, "derive")
         ]
+        self._tick_probes = [p for p in active if _overrides(p, "on_tick")]
         self._cadenced = any(p.every > 1 for p in self._host_probes)
         self._first = self._begun = True
 
@@ -178,7 +189,7 @@ class Engine:
         if not self._begun:
             return
         values: dict[str, float] = {}
-        for probe in self._active():
+        for probe in self._tick_probes:
             taken = self._guarded(probe, probe.on_tick)
             if taken:
                 values.update(taken)
@@ -200,23 +211,32 @@ class Engine:
 
     def _leave(self, entry: _Measurement | _Logged | _Ready) -> None:
         self._inbox.append(entry)
+        self._drain()
         if not self.run.changed.is_set():
             self.run.changed.set()
 
     # ------------------------------------------------------------------ the inbox
 
-    def settle(self, *, wait: bool = False) -> None:
-        """Append what has reached the host, in order; with `wait`, everything."""
+    def _drain(self, *, wait: bool = False) -> None:
+        """Derive the rows of what has reached the host, in order; with `wait`, of everything."""
         with self._lock:
-            rows: list[Row] = []
             while self._inbox:
                 entry = self._inbox[0]
                 if isinstance(entry, _Measurement) and not wait and not entry.transfer.ready():
-                    break
+                    return
                 self._inbox.popleft()
                 values = self._values_of(entry)
                 if values:
-                    rows.append((entry.step.number, values, entry.step.time))
+                    self._rows.append((entry.step.number, values, entry.step.time))
+
+    def settle(self, *, wait: bool = False) -> None:
+        """Lay down in the Run what has reached the host; with `wait`, everything."""
+        if self._inbox:
+            self._drain(wait=wait)
+        if not self._rows:
+            return
+        with self._laying:
+            rows = [self._rows.popleft() for _ in range(len(self._rows))]
             if rows:
                 self.run.extend(rows)
 
@@ -229,13 +249,21 @@ class Engine:
         step = entry.step
         step.loss, step.grad_norm = carried.get("loss"), carried.get("grad_norm")
         out: dict[str, float] = {}
-        work: list[tuple[Probe, Measured]] = [(p, {}) for p in entry.due] + list(
-            zip(entry.measured, measured, strict=True)
-        )
-        for probe, host in work:
-            if probe.name not in self._off:
-                out.update(self._guarded(probe, _derived, probe, step, host) or {})
+        for probe in entry.due:
+            self._derive(probe, step, {}, out)
+        for probe, host in zip(entry.measured, measured, strict=True):
+            self._derive(probe, step, host, out)
         return out
+
+    def _derive(self, probe: Probe, step: Step, host: Measured, out: dict[str, float]) -> None:
+        if probe.name in self._off:
+            return
+        try:
+            for key, value in probe.derive(step, host).items():
+                if value is not None:
+                    out[key] = float(value)
+        except Exception as error:  # noqa: BLE001 - as in `_guarded`, without a call more a step
+            self._switch_off(probe, "derive", error)
 
     def _logged(self, entry: _Logged) -> Measured:
         numeric, refused = metrics.clean(entry.metrics)
@@ -246,7 +274,7 @@ class Engine:
                 message = f"metric {key!r} is not plotted: it is {reason}"
                 self.run.event("note", number, {"message": message, "key": key})
         out: dict[str, float] = {}
-        for probe in self._active():
+        for probe in self._log_probes:
             out.update(self._guarded(probe, probe.on_log, number, numeric) or {})
         return out
 
@@ -280,8 +308,3 @@ class Engine:
 
 def _overrides(probe: Probe, hook: str) -> bool:
     return getattr(type(probe), hook) is not getattr(Probe, hook) or hook in vars(probe)
-
-
-def _derived(probe: Probe, step: Step, host: Measured) -> dict[str, float]:
-    derived = probe.derive(step, host)
-    return {key: float(value) for key, value in derived.items() if value is not None}

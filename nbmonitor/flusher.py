@@ -58,7 +58,7 @@ class Flusher:
         run: Run,
         sink: Sink,
         panels: Callable[[], list[wire.PanelSpec]],
-        interval: float = 0.08,
+        interval: float = 0.1,
     ) -> None:
         self._run, self._sink, self._panels, self._interval = run, sink, panels, interval
         self._feed = Feed(run, sink)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numbers
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ _EVAL = re.compile(r"^(eval|test)_(.+)$")
 _ALLOWED = "numbers, booleans, 0-d arrays and one-element tensors are plotted"
 
 
+@lru_cache(maxsize=4096)
 def rewrite_key(key: str) -> str:
     """Rename a Trainer log key to `area/name`, as `transformers.rewrite_logs` does."""
     if "/" in key:
@@ -56,6 +58,10 @@ def clean(metrics: Mapping[Any, Any]) -> tuple[dict[str, float], dict[str, str]]
     refused: dict[str, str] = {}
     for raw, value in metrics.items():
         key = rewrite_key(str(raw))
+        kind = type(value)
+        if kind is float or kind is int:  # most of what is ever logged
+            numeric[key] = float(value)
+            continue
         try:
             numeric[key] = as_float(value)
         except (TypeError, ValueError) as error:

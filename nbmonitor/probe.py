@@ -10,6 +10,7 @@ Life of a probe, in order::
 
     absent(context)  why this probe has nothing to measure here, or ""   once per run
     on_begin(context)                                                    once per run
+    resume(last)     a run goes on from its file                         once per run, if so
     on_batch(batch)  a micro-batch, before its forward pass              training thread
     on_step(step)    after an optimiser step; may return device tensors  training thread
     derive(step, host)  what was measured, on the host now -> series     any thread, in order
@@ -97,15 +98,11 @@ class Context:
 
 @dataclass(slots=True)
 class Batch:
-    """One micro-batch as the model gets it. `inputs` is not ours: read, never change.
-
-    `fresh` says that nobody will change its tensors any more, so that they may be read later.
-    """
+    """One micro-batch as the model gets it. `inputs` is not ours: read, never change."""
 
     inputs: Any
     samples: int | None
     model: Any = None
-    fresh: bool = False
 
 
 @dataclass(slots=True)
@@ -159,6 +156,12 @@ class Probe:
 
     def on_begin(self, context: Context) -> Measured | None:
         """Get ready for a run; may return a first measurement, of the state at its start."""
+
+    def resume(self, last: Mapping[str, float]) -> None:
+        """Go on from what a run file holds: the last value of every series, by key.
+
+        Called after `on_begin` when a run is continued in a new process.
+        """
 
     def on_batch(self, batch: Batch) -> None:
         """Look at a micro-batch on the training thread, before the forward pass."""

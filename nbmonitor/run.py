@@ -11,7 +11,7 @@ import threading
 import time as clock
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,28 @@ _PACKED_EVENTS = 500
 
 Row = tuple[int, Mapping[str, float], float]
 Tensor = tuple[str, int, NDArray[Any], dict[str, Any]]
+
+
+class Journal(Protocol):
+    """Who keeps a Run on disk. None of its methods raises; `runfile.Recorder` is one."""
+
+    def entry(self, seq: int, payload: tuple[Any, ...]) -> None:
+        """Write down a raw measurement before its step ends; on the training thread."""
+
+    def event(self, index: int, event: wire.RunEvent) -> None:
+        """Write down an event, the `index`-th of the Run."""
+
+    def take(self, rows: Sequence[Row], upto: int) -> None:
+        """Take derived rows; with them, all entries up to number `upto` are accounted for."""
+
+    def rewind(self, step: int) -> None:
+        """Learn that rows after `step` are void."""
+
+    def fold(self) -> None:
+        """Move what is new into the file; on the flusher's thread."""
+
+    def close(self) -> None:
+        """Fold for the last time and let go of the file."""
 
 
 def _nothing() -> None:
@@ -61,6 +83,8 @@ class Run:
         the lock, because it appends.
     path : pathlib.Path or None
         The run file, when the Run is kept on disk.
+    journal : Journal or None
+        Who writes that file.
     """
 
     def __init__(self, name: str = "", memory: int = MEMORY) -> None:
@@ -69,6 +93,7 @@ class Run:
         self.changed = threading.Event()
         self.settle: Callable[[], None] = _nothing
         self.path: Path | None = None
+        self.journal: Journal | None = None
         self.generation = 0
         self.status = "waiting"
         self.status_message = ""
@@ -182,14 +207,15 @@ class Run:
     ) -> None:
         """Record that something happened; `data["message"]` is shown to people."""
         with self._lock:
-            self._events.append(
-                {
-                    "kind": kind,
-                    "step": self.step if step is None else step,
-                    "time": clock.time() if time is None else time,
-                    "data": data,
-                }
-            )
+            entry: wire.RunEvent = {
+                "kind": kind,
+                "step": self.step if step is None else step,
+                "time": clock.time() if time is None else time,
+                "data": data,
+            }
+            self._events.append(entry)
+            if self.journal is not None:
+                self.journal.event(len(self._events) - 1, entry)
         self.changed.set()
 
     def set_status(self, status: str, message: str = "", detail: str = "") -> None:
@@ -211,6 +237,8 @@ class Run:
         """Drop every row after `step`, because the training goes on from there."""
         with self._lock:
             dropped = sum(c.truncate(step) for c in self._columns)
+            if self.journal is not None:
+                self.journal.rewind(step)
             if dropped:
                 self.generation += 1
             self.step = min(self.step, step)

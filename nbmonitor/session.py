@@ -103,12 +103,12 @@ class Session:
         self.host.began()
         self._mark = time.perf_counter()
 
-    def micro_batch(self, inputs: Any, model: Any = None, *, fresh: bool = False) -> None:
-        """Take note of a batch that is about to be trained on; `fresh` as in `Batch`."""
+    def micro_batch(self, inputs: Any, model: Any = None) -> None:
+        """Take note of a batch that is about to be trained on."""
         samples = samples_in(inputs)
         if samples is not None:
             self._samples = (self._samples or 0) + samples
-        self.engine.batch(Batch(inputs, samples, model, fresh))
+        self.engine.batch(Batch(inputs, samples, model))
 
     def add_loss(self, loss: Any) -> None:
         """Add the loss of a micro-batch, already scaled for accumulation."""

@@ -22,9 +22,9 @@ def _to_host(value: Any) -> Any:
     """One value as a float or a numpy array; numbers pass through."""
     if not hasattr(value, "detach"):
         return value
-    value = value.detach()
     if value.dim() == 0:
         return value.item()
+    value = value.detach()
     kind = str(value.dtype)
     return (value.float() if kind == "torch.bfloat16" else value).numpy()
 
@@ -79,17 +79,21 @@ class Transfer:
 
     def host(self) -> list[Measured]:
         """Return the measurements as numbers and numpy arrays, waiting if they are not here."""
+        if self._staged is None:
+            return [
+                {k: _to_host(v) for k, v in values.items()} if values else {}
+                for values in self.measured
+            ]
         if self._event is not None:
             self._event.synchronize()
         out: list[dict[str, Any]] = [
             {k: None if _on_device(v) else _to_host(v) for k, v in values.items()}
             for values in self.measured
         ]
-        if self._staged is not None:
-            vector, at = self._staged.numpy(), 0
-            for index, key, shape, size in self._places:
-                part = vector[at : at + size]
-                out[index][key] = part.reshape(shape) if shape else float(part[0])
-                at += size
+        vector, at = self._staged.numpy(), 0
+        for index, key, shape, size in self._places:
+            part = vector[at : at + size]
+            out[index][key] = part.reshape(shape) if shape else float(part[0])
+            at += size
         result: list[Mapping[str, Any]] = [*out]
         return result

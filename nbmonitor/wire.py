@@ -131,6 +131,26 @@ class Ack(TypedDict):
     seq: int
 
 
+class Control(TypedDict):
+    """A wish of the viewer: `name` is one of `controls.NAMES`; `id` is the page's own."""
+
+    kind: Literal["control"]
+    id: str
+    name: str
+    value: Any
+
+
+class Detail(TypedDict):
+    """A page that has zoomed in and holds buckets there: steps from `start` to `end`."""
+
+    kind: Literal["detail"]
+    id: str
+    keys: list[str]
+    start: float
+    end: float
+    points: int
+
+
 class HistoryHeader(TypedDict):
     """Head of the `history` trait: magic, u32 length, this as JSON padded to 8, a frame."""
 
@@ -142,7 +162,7 @@ class HistoryHeader(TypedDict):
 
 
 ToPage = Append | Put | Events
-FromPage = Hello | Ack
+FromPage = Hello | Ack | Control | Detail
 
 
 @dataclass(frozen=True, slots=True)

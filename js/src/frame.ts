@@ -3,7 +3,13 @@
  * Owns scheduling; knows nothing of what is painted. Idle means that nothing is scheduled.
  */
 
-export type Paint = (now: number) => void;
+/**
+ * Draws on canvases. A function that it returns changes the document, after all canvases of
+ * the frame.
+ * Text on a canvas needs a layout that is up to date: a change of the document between two
+ * paints would cost a layout each.
+ */
+export type Paint = (now: number) => unknown;
 
 /** Handle of one painted thing: `dirty()` asks for a paint in the next frame. */
 export interface Item {
@@ -19,7 +25,7 @@ interface Entry {
 export class FrameLoop {
   #entries = new Map<Element, Set<Entry>>();
   #observer: IntersectionObserver | null = null;
-  #after = new Set<Paint>();
+  #after = new Set<(now: number) => void>();
   #scheduled = 0;
   #painting = false;
   readonly #signal: AbortSignal;
@@ -56,7 +62,7 @@ export class FrameLoop {
   }
 
   /** Call `fn` at the end of each frame in which something was painted. */
-  afterFrame(fn: Paint, signal: AbortSignal): void {
+  afterFrame(fn: (now: number) => void, signal: AbortSignal): void {
     if (signal.aborted) return;
     this.#after.add(fn);
     signal.addEventListener("abort", () => this.#after.delete(fn), {
@@ -101,13 +107,18 @@ export class FrameLoop {
     this.#scheduled = 0;
     if (!this.#wanted()) return;
     this.#painting = true;
+    const changes: (() => void)[] = [];
     for (const beside of [...this.#entries.values()]) {
       for (const entry of [...beside]) {
         if (!entry.dirty || !entry.visible) continue;
         entry.dirty = false;
-        this.#guarded(() => entry.paint(now));
+        this.#guarded(() => {
+          const change = entry.paint(now);
+          if (typeof change === "function") changes.push(change as () => void);
+        });
       }
     }
+    for (const change of changes) this.#guarded(change);
     for (const fn of [...this.#after]) this.#guarded(() => fn(now));
     this.#painting = false;
     this.#schedule();

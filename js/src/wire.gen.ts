@@ -89,6 +89,24 @@ export interface Ack {
   seq: number;
 }
 
+/** A wish of the viewer: `name` is one of `controls.NAMES`; `id` is the page's own. */
+export interface Control {
+  kind: "control";
+  id: string;
+  name: string;
+  value: unknown;
+}
+
+/** A page that has zoomed in and holds buckets there: steps from `start` to `end`. */
+export interface Detail {
+  kind: "detail";
+  id: string;
+  keys: string[];
+  start: number;
+  end: number;
+  points: number;
+}
+
 /** Head of the `history` trait: magic, u32 length, this as JSON padded to 8, a frame. */
 export interface HistoryHeader {
   generation: number;
@@ -100,4 +118,4 @@ export interface HistoryHeader {
 
 export type ToPage = Append | Put | Events;
 
-export type FromPage = Hello | Ack;
+export type FromPage = Hello | Ack | Control | Detail;

@@ -1,15 +1,12 @@
 """Tokens, padding and throughput, counted on the batches that are trained on.
 
-How a batch is counted is `nbmonitor/tally.py`'s matter. Batches on the host are left for the
-thread that reads the Run; of batches on a device only small tensors are kept, unread, for the
-step's one transfer.
+How a batch is counted is `nbmonitor/tally.py`'s matter. Of batches on a device only small
+tensors are kept, unread, for the step's one transfer.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
-
 from nbmonitor.probe import Batch, Context, Measured, Panel, Probe, Series, Step
 from nbmonitor.tally import Tally, totals, why_no_text
 
@@ -27,7 +24,7 @@ class Tokens(Probe):
     """
 
     name = "tokens"
-    cost = "a reference on the host, one small tensor operation on a device; no sync"
+    cost = "one pass over the mask on the host, one small tensor operation on a device; no sync"
     series = (
         Series("tokens/per_step", "tokens a step", "tokens"),
         Series("tokens/seen", "tokens seen", "tokens", "float64"),
@@ -63,7 +60,6 @@ class Tokens(Probe):
         # (step, tokens, samples) after recent steps: a resumed run goes on from its step.
         self._marks: deque[tuple[int, float, float]] = deque(maxlen=_MARKS)
         self._tally = Tally(None, ends_text=False)
-        self._later: list[Any] = []
 
     # ------------------------------------------------------------------ training thread
 
@@ -77,31 +73,19 @@ class Tokens(Probe):
             pad in ends if isinstance(ends, list | tuple) else pad == ends
         )
         self._tally = Tally(pad, ends_text=ends_text)
-        self._later = []
         return {"begin": 1.0}
 
     def on_batch(self, batch: Batch) -> None:
-        """Note the lengths of a micro-batch's texts, unread; on the host, the batch itself."""
-        if batch.fresh:
-            ids = batch.inputs.get("input_ids") if isinstance(batch.inputs, dict) else None
-            if ids is not None and ids.is_cpu:
-                self._later.append(batch.inputs)
-                return
-        self._take(batch.inputs, self._tally)
-
-    def _take(self, inputs: Any, tally: Tally) -> None:
-        if tally.add(inputs):
+        """Count a micro-batch, or note the lengths of its texts unread."""
+        if self._tally.add(batch.inputs):
             self.absence = ""
         elif not self.absence:
-            self.absence = why_no_text(inputs)
+            self.absence = why_no_text(batch.inputs)
 
     def on_step(self, step: Step) -> Measured | None:
         """Hand over what the step's micro-batches held."""
         del step
-        out: dict[str, Any] = self._tally.measured() if self._tally.places else {}
-        if self._later:
-            out["later"], self._later = self._later, []
-        return out or None
+        return self._tally.measured() if self._tally.places else None
 
     # ------------------------------------------------------------------ on the host
 
@@ -111,12 +95,6 @@ class Tokens(Probe):
             self._start(step.number)
             return {}
         places, tokens, samples = totals(host)
-        if "later" in host:
-            tally = self._tally.empty()
-            for inputs in host["later"]:
-                self._take(inputs, tally)
-            here = totals(tally.measured())
-            places, tokens, samples = places + here[0], tokens + here[1], samples + here[2]
         if not places:
             return {}
         self._seen += tokens

@@ -197,6 +197,8 @@ class Notebook:
                 "(i) => jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount > 0",
                 arg=index,
                 timeout=seconds * 1000,
+                # Asking in every frame would keep the page painting sixty times a second.
+                polling=250,
             )
 
     def busy(self, index: int) -> bool:

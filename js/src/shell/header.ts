@@ -146,6 +146,18 @@ export function mountHeader(root: HTMLElement, live: Live, ui: UiState, signal: 
   showState();
 }
 
+/** Milliseconds that the light of a running run stays bright, and dark. */
+const BEAT_MS = 800;
+
+/**
+ * Let the light blink as long as news arrives. An endless animation would make the browser
+ * compose the page sixty times a second, and go on blinking when nothing arrives any more.
+ */
+export function showBeat(root: HTMLElement, now: number): void {
+  const state = root.querySelector(".nbm-state");
+  if (state) setAttr(state, "data-beat", Math.floor(now / BEAT_MS) % 2 ? "" : null);
+}
+
 /** Progress of the run from 0 to 1, on the bar that `mountHeader` made; null hides it. */
 export function showProgress(root: HTMLElement, part: number | null): void {
   const bar = root.querySelector<HTMLElement>(".nbm-progress");

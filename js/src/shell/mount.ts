@@ -6,7 +6,7 @@ import { type Palette, readPalette } from "../paint";
 import { UiState } from "../ui";
 import { h, setAttr } from "../view";
 import { mountFooter } from "./footer";
-import { mountHeader, showProgress } from "./header";
+import { mountHeader, showBeat, showProgress } from "./header";
 import { mountTabs } from "./tabs";
 import { followTheme } from "./theme";
 
@@ -53,10 +53,11 @@ function announce(root: HTMLElement, live: Live, loop: FrameLoop, signal: AbortS
     const total = live.get("status").total_steps;
     showProgress(root, total > 0 ? reached(live) / total : null);
   };
-  loop.afterFrame(() => {
+  loop.afterFrame((now) => {
     if (live.store.version === version) return;
     version = live.store.version;
     progress();
+    showBeat(root, now);
     const detail = { seq: live.store.seq, step: reached(live) };
     root.dispatchEvent(new CustomEvent("nbmonitor:painted", { detail }));
   }, signal);

@@ -142,7 +142,7 @@ const gauges: View = {
     const updates = new Map<string, Update[]>();
     const painted = ctx.loop.add(
       el,
-      () => {
+      () => () => {
         const present = units(ctx, [...arcs, ...bars]);
         empty.hidden = present.length > 0;
         for (const unit of present) {

@@ -196,7 +196,7 @@ const layers: View = {
           ramp([0, 0.25, 0.5, 0.75, 1].map((part) => shade(ctx, part)));
           plot.paint(`${spec.title}: ${rows.length} layers`);
         } else paintMap();
-        paintHover();
+        return paintHover;
       },
       signal,
     );

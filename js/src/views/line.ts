@@ -80,9 +80,11 @@ const line: View = {
         const none = plot.lines.length === 0;
         empty.hidden = !none;
         host.hidden = none;
-        if (none) setText(empty, emptyText(ctx));
-        else plot.paint(describe(spec.title, plot.lines));
-        chips(legend, plot, ui.get("cursor"));
+        if (!none) plot.paint(describe(spec.title, plot.lines));
+        return () => {
+          if (none) setText(empty, emptyText(ctx));
+          chips(legend, plot, ui.get("cursor"));
+        };
       },
       signal,
     );
@@ -90,7 +92,7 @@ const line: View = {
       el,
       () => {
         plot.paintCursor();
-        chips(legend, plot, ui.get("cursor"));
+        return () => chips(legend, plot, ui.get("cursor"));
       },
       signal,
     );

@@ -44,7 +44,7 @@ const log: View = {
     let generation = -1;
     const painted = ctx.loop.add(
       el,
-      () => {
+      () => () => {
         const { events, generation: now } = ctx.live.store;
         if (now !== generation || events.length < shown) {
           body.replaceChildren();

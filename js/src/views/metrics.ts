@@ -82,7 +82,6 @@ function makeCard(series: Series, ctx: ViewContext, index: number, resized: () =
   const paint = () => {
     const last = series.last();
     plot.paint(`${series.spec.key}: ${last ? exact(last.value) : "no value"}`);
-    point();
   };
   return { el, end, paint, point };
 }
@@ -126,10 +125,13 @@ const metrics: View = {
             cards.insertBefore(card.el, cards.children[index] ?? null);
           card.paint();
         });
-        filter.hidden = all.length <= 6 && text === "";
-        const more = found.length - shown.size;
-        setText(note, noteOf(all.length, found.length, more, filter.value));
-        note.hidden = note.textContent === "";
+        return () => {
+          for (const card of made.values()) card.point();
+          filter.hidden = all.length <= 6 && text === "";
+          const more = found.length - shown.size;
+          setText(note, noteOf(all.length, found.length, more, filter.value));
+          note.hidden = note.textContent === "";
+        };
       },
       signal,
     );

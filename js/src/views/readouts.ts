@@ -80,7 +80,7 @@ const readouts: View = {
     el.append(box);
     const painted = ctx.loop.add(
       el,
-      () => {
+      () => () => {
         for (const { item, cell, figure, value, total } of cells) {
           const shown = read(item, ctx);
           if (value.data !== shown.text) value.data = shown.text;

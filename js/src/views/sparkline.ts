@@ -2,12 +2,20 @@
 
 import { Plot } from "../chart/plot";
 import { counted, grouped, withUnit } from "../format";
+import type { Series } from "../series";
 import { h, onResize, setText, type View } from "../view";
 
 interface Stat {
   label: string;
   key: string;
   unit?: string;
+}
+
+function statText(series: Series | undefined, stat: Stat): string {
+  const point = series?.last();
+  const kind = stat.unit ?? series?.spec.unit ?? "";
+  if (!point) return "–";
+  return kind === "" || kind === "tokens" ? counted(point.value) : withUnit(point.value, kind);
 }
 
 const sparkline: View = {
@@ -49,14 +57,11 @@ const sparkline: View = {
         const unit = series?.spec.unit ?? "";
         if (last)
           plot.paint(`${spec.title}: ${withUnit(last.value, unit)} at step ${grouped(last.x)}`);
-        for (const { stat, value } of cells) {
-          const own = live.store.series(stat.key);
-          const point = own?.last();
-          const kind = stat.unit ?? own?.spec.unit ?? "";
-          const plain = kind === "" || kind === "tokens";
-          setText(value, !point ? "–" : plain ? counted(point.value) : withUnit(point.value, kind));
-        }
-        show();
+        return () => {
+          for (const { stat, value } of cells)
+            setText(value, statText(live.store.series(stat.key), stat));
+          show();
+        };
       },
       signal,
     );
@@ -64,7 +69,7 @@ const sparkline: View = {
       el,
       () => {
         plot.paintCursor();
-        show();
+        return show;
       },
       signal,
     );
