@@ -193,7 +193,7 @@ class MonitorCallback(TrainerCallback):
     ) -> None:
         """Take in what was logged; the dict is shared with other callbacks and not ours."""
         del args, control, kwargs
-        self._session.engine.log(int(state.global_step), dict(logs or {}))
+        self._session.engine.log(int(state.global_step), logs or {})
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count the evaluation's time apart from the steps'."""

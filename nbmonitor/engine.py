@@ -1,10 +1,11 @@
 """Run the probes: one guard, one order, one record.
 
-Measurements go through an inbox, in order. What is on the host is derived into a row within
-the step that made it, so that a run file can have it before the step ends; what is on its way
-from a device is waited for by nobody: the next step, or whoever reads the Run, takes it up.
-Rows are laid down in the Run many at a time, when somebody reads. A probe that raises is
-switched off for the run and reported once, with its traceback; the training never notices.
+The training thread only measures and leaves the result in an inbox; whoever reads the
+Run (the flusher, `history()`) settles the inbox: values reach the host, probes derive
+their series, rows are laid down. Before a step ends, what it measured is also written down
+raw in the run's journal, if it has one, so that a process that dies loses nothing. A probe
+that raises is switched off for the run and reported once, with its traceback; the training
+never notices.
 """
 
 from __future__ import annotations
@@ -14,40 +15,18 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from nbmonitor import metrics
+from nbmonitor.entries import Entry, Logged, Measurement, Ready
 from nbmonitor.probe import Batch, Context, Measured, Probe, Step
-from nbmonitor.run import Row, Run
+from nbmonitor.record import Row
+from nbmonitor.run import Run
 from nbmonitor.transfer import Transfer
 from nbmonitor.wire import PanelSpec
 
-
-@dataclass(slots=True)
-class _Measurement:
-    """What a step carries and what probes measured of it, on its way to the host."""
-
-    step: Step
-    due: list[Probe]
-    measured: list[Probe]
-    transfer: Transfer
-
-
-@dataclass(slots=True)
-class _Logged:
-    """Metrics as they were logged."""
-
-    step: Step
-    metrics: Measured
-
-
-@dataclass(slots=True)
-class _Ready:
-    """Values that are series already."""
-
-    step: Step
-    values: Measured
+# What a step may carry and a Trainer's log repeats.
+_CARRIED = ("loss", "grad_norm", "learning_rate", "epoch")
 
 
 class Engine:
@@ -71,12 +50,13 @@ class Engine:
     def __init__(self, run: Run, probes: Iterable[Any]) -> None:
         self.run = run
         self.probes: list[Probe] = []
-        # Guards the inbox: rows leave it in the order in which they were measured.
-        self._lock = threading.Lock()
-        self._inbox: deque[_Measurement | _Logged | _Ready] = deque()
-        # Guards the laying down of derived rows, which takes longer than a step may wait.
-        self._laying = threading.Lock()
-        self._rows: deque[Row] = deque()
+        # Two locks, so that no step waits for a reader: one around entering, one around settling.
+        self._entering = threading.Lock()
+        self._settling = threading.RLock()
+        self._inbox: deque[Entry] = deque()
+        self._unwritten: deque[Entry] = deque()
+        self._count = 0
+        self._repeated: frozenset[str] = frozenset()
         self._off: dict[str, str] = {}
         self._refused: set[str] = set()
         self._first = True
@@ -97,6 +77,7 @@ class Engine:
             names.add(probe.name)
             self.probes.append(probe)
             run.declare(probe.series)
+        self._log_probes = self._overriding("on_log")
         run.settle = self.settle
 
     # ------------------------------------------------------------------ the guard
@@ -132,6 +113,9 @@ class Engine:
     def _active(self) -> list[Probe]:
         return [p for p in self.probes if p.name not in self._off]
 
+    def _overriding(self, hook: str) -> list[Probe]:
+        return [p for p in self._active() if _overrides(p, hook)]
+
     # ------------------------------------------------------------------ a run's life
 
     def assess(self, context: Context) -> None:
@@ -141,7 +125,8 @@ class Engine:
             reason = self._guarded(probe, probe.absent, context)
             if reason:
                 self._off[probe.name] = reason
-        self._log_probes = [p for p in self._active() if _overrides(p, "on_log")]
+        self._log_probes = self._overriding("on_log")
+        self._repeated = frozenset()
 
     def begin(self, context: Context, step: int = 0) -> None:
         """Assess, and let the probes that have work get ready for a run."""
@@ -149,13 +134,10 @@ class Engine:
         self.assess(context)
         at = Step(step, time.time(), model=context.model)
         self._measure(at, "on_begin", context)
-        active = self._active()
-        self._batch_probes = [p for p in active if _overrides(p, "on_batch")]
-        self._step_probes = [p for p in active if _overrides(p, "on_step")]
-        self._host_probes = [
-            p for p in active if p not in self._step_probes and _overrides(p, "derive")
-        ]
-        self._tick_probes = [p for p in active if _overrides(p, "on_tick")]
+        self._batch_probes = self._overriding("on_batch")
+        self._step_probes = self._overriding("on_step")
+        self._tick_probes = self._overriding("on_tick")
+        self._host_probes = [p for p in self._overriding("derive") if p not in self._step_probes]
         self._cadenced = any(p.every > 1 for p in self._host_probes)
         self._first = self._begun = True
 
@@ -167,6 +149,8 @@ class Engine:
     def step(self, step: Step) -> None:
         """Let the probes measure after an optimiser step."""
         first, self._first = self._first, False
+        if first and not any(probe.hears_repeats for probe in self._log_probes):
+            self._repeated = frozenset(k for k in _CARRIED if getattr(step, k) is not None)
         measured: list[Probe] = []
         values: list[Measured] = [{"loss": step.loss, "grad_norm": step.grad_norm}]
         for probe in self._step_probes:
@@ -178,11 +162,20 @@ class Engine:
         due = self._host_probes
         if not first and self._cadenced:
             due = [p for p in due if step.number % p.every == 0]
-        self._leave(_Measurement(step, due, measured, Transfer(values)))
+        self._leave(Measurement(step, due, measured, Transfer(values)))
 
     def log(self, step: int, logged: Measured) -> None:
         """Take in what a Trainer or the user logged; what is not a number is noted once."""
-        self._leave(_Logged(Step(step, time.time()), logged))
+        if logged.keys() <= self._repeated:
+            return
+        numeric, refused = metrics.clean(logged)
+        for key, reason in refused.items():
+            if key not in self._refused:
+                self._refused.add(key)
+                message = f"metric {key!r} is not plotted: it is {reason}"
+                self.run.event("note", step, {"message": message, "key": key})
+        if numeric:
+            self._leave(Logged(Step(step, time.time()), numeric))
 
     def tick(self) -> None:
         """Let the probes measure in the background; called by the sampler's thread."""
@@ -194,7 +187,8 @@ class Engine:
             if taken:
                 values.update(taken)
         if values:
-            self._leave(_Ready(Step(self.run.step, time.time()), values))
+            numbers = {key: float(value) for key, value in values.items()}
+            self._leave(Ready(Step(self.run.step, time.time()), numbers))
 
     def end(self, step: Step) -> None:
         """Let the probes measure the end, and wait for everything to arrive."""
@@ -207,48 +201,66 @@ class Engine:
         found = [(probe, values) for probe, values in taken if values]
         if found:
             transfer = Transfer([{}, *(values for _, values in found)])
-            self._leave(_Measurement(at, [], [probe for probe, _ in found], transfer))
+            self._leave(Measurement(at, [], [probe for probe, _ in found], transfer, edge=True))
 
-    def _leave(self, entry: _Measurement | _Logged | _Ready) -> None:
-        self._inbox.append(entry)
-        self._drain()
+    def _leave(self, entry: Entry) -> None:
+        with self._entering:
+            self._count += 1
+            entry.seq = self._count
+            self._inbox.append(entry)
+            if self.run.journal is not None:
+                self._unwritten.append(entry)
+                self._write_down()
         if not self.run.changed.is_set():
             self.run.changed.set()
 
     # ------------------------------------------------------------------ the inbox
 
-    def _drain(self, *, wait: bool = False) -> None:
-        """Derive the rows of what has reached the host, in order; with `wait`, of everything."""
-        with self._lock:
-            while self._inbox:
-                entry = self._inbox[0]
-                if isinstance(entry, _Measurement) and not wait and not entry.transfer.ready():
-                    return
-                self._inbox.popleft()
-                values = self._values_of(entry)
-                if values:
-                    self._rows.append((entry.step.number, values, entry.step.time))
+    def _write_down(self) -> None:
+        """Put into the journal what has reached the host, in order; called while entering."""
+        journal = self.run.journal
+        while self._unwritten and self._unwritten[0].ready():
+            entry = self._unwritten.popleft()
+            if journal is None:
+                continue
+            try:
+                payload = entry.payload()
+            except Exception:  # noqa: BLE001, S112 - `derive` meets the same value, and says so
+                continue
+            journal.entry(entry.seq, payload)
 
     def settle(self, *, wait: bool = False) -> None:
-        """Lay down in the Run what has reached the host; with `wait`, everything."""
-        if self._inbox:
-            self._drain(wait=wait)
-        if not self._rows:
+        """Lay down in the Run what has reached the host, in order; with `wait`, everything."""
+        if self._unwritten:
+            with self._entering:
+                self._write_down()
+        if not self._inbox:
             return
-        with self._laying:
-            rows = [self._rows.popleft() for _ in range(len(self._rows))]
+        with self._settling:
+            rows: list[Row] = []
+            upto = 0
+            while self._inbox and (wait or self._inbox[0].ready()):
+                entry = self._inbox.popleft()
+                upto = entry.seq
+                values = self._values_of(entry)
+                if values:
+                    rows.append((entry.step.number, values, entry.step.time))
             if rows:
                 self.run.extend(rows)
+            if upto and self.run.journal is not None:
+                self.run.journal.take(rows, upto)
 
-    def _values_of(self, entry: _Measurement | _Logged | _Ready) -> Measured:
-        if isinstance(entry, _Ready):
+    def _values_of(self, entry: Entry) -> dict[str, float]:
+        if isinstance(entry, Ready):
             return entry.values
-        if isinstance(entry, _Logged):
-            return self._logged(entry)
-        carried, *measured = entry.transfer.host()
-        step = entry.step
-        step.loss, step.grad_norm = carried.get("loss"), carried.get("grad_norm")
         out: dict[str, float] = {}
+        step = entry.step
+        if isinstance(entry, Logged):
+            for probe in self._log_probes:
+                out.update(self._guarded(probe, probe.on_log, step.number, entry.metrics) or {})
+            return out
+        carried, *measured = entry.host()
+        step.loss, step.grad_norm = carried.get("loss"), carried.get("grad_norm")
         for probe in entry.due:
             self._derive(probe, step, {}, out)
         for probe, host in zip(entry.measured, measured, strict=True):
@@ -264,19 +276,6 @@ class Engine:
                     out[key] = float(value)
         except Exception as error:  # noqa: BLE001 - as in `_guarded`, without a call more a step
             self._switch_off(probe, "derive", error)
-
-    def _logged(self, entry: _Logged) -> Measured:
-        numeric, refused = metrics.clean(entry.metrics)
-        number = entry.step.number
-        for key, reason in refused.items():
-            if key not in self._refused:
-                self._refused.add(key)
-                message = f"metric {key!r} is not plotted: it is {reason}"
-                self.run.event("note", number, {"message": message, "key": key})
-        out: dict[str, float] = {}
-        for probe in self._log_probes:
-            out.update(self._guarded(probe, probe.on_log, number, numeric) or {})
-        return out
 
     # ------------------------------------------------------------------ what viewers see
 

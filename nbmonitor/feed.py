@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbmonitor import wire
-from nbmonitor.run import Run, Tensor
+from nbmonitor.record import Tensor
+from nbmonitor.run import Run
 
 ENVELOPE = 600  # about what one message takes beside its buffers: headers, signature, JSON
 _DECLARATION = 60

@@ -19,7 +19,8 @@ from typing import Any
 
 from nbmonitor import wire
 from nbmonitor.feed import Feed, Sink
-from nbmonitor.run import Run, Tensor
+from nbmonitor.record import Tensor
+from nbmonitor.run import Run
 
 SILENCE_AFTER = 10.0
 HEARTBEAT = 5.0

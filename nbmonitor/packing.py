@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nbmonitor import wire
 from nbmonitor.series import Buckets, Column, bucketed, concatenated, merged
 from nbmonitor.wire import Rows
 
@@ -18,6 +19,7 @@ BUCKET_BYTES = 29
 RECENT = 512
 BACKLOG_BYTES = 4096 * POINT_BYTES
 _LEAST_BUCKETS = 16
+_EVENTS = 500
 
 
 def _summary_from(buckets: Buckets, start: int) -> tuple[int, Buckets]:
@@ -81,3 +83,28 @@ def shares(costs: Sequence[int], budget: int) -> int:
             return share
         left -= cost
     return budget
+
+
+def everything(
+    columns: Sequence[Column],
+    specs: Sequence[wire.SeriesSpec],
+    events: Sequence[wire.RunEvent],
+    budget: int,
+) -> tuple[wire.HistoryHeader, list[wire.Rows]]:
+    """Whole series and the latest events, in about `budget` bytes, for `wire.pack_history`."""
+    latest = list(events[-_EVENTS:])
+    costs = [column.rows * POINT_BYTES for column in columns]
+    share = shares(costs, budget) if costs else budget
+    rows = [
+        part
+        for number, column in enumerate(columns)
+        for part in stretches(column, number, 0, share)
+    ]
+    header: wire.HistoryHeader = {
+        "generation": 0,
+        "seq": 0,
+        "declare": list(specs),
+        "events": latest,
+        "events_offset": len(events) - len(latest),
+    }
+    return header, rows

@@ -141,6 +141,8 @@ class Probe:
         of a run are always measured.
     cost
         For readers: what a measurement costs on the training thread.
+    hears_repeats
+        Whether `on_log` wants to hear, too, what repeats a value that the step itself carries.
     """
 
     name: ClassVar[str] = ""
@@ -148,6 +150,7 @@ class Probe:
     panels: ClassVar[tuple[Panel, ...]] = ()
     every: int = 1
     cost: ClassVar[str] = ""
+    hears_repeats: ClassVar[bool] = True
 
     def absent(self, context: Context) -> str:
         """Say why there is nothing to measure here, with what would change that, or ""."""

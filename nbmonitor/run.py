@@ -11,7 +11,7 @@ import threading
 import time as clock
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nbmonitor import packing, table, wire
 from nbmonitor.declarations import Declarations
 from nbmonitor.probe import Series
+from nbmonitor.record import Journal, Row, Tensor
 from nbmonitor.series import Column
 
 if TYPE_CHECKING:
@@ -28,32 +29,6 @@ STATUSES = ("waiting", "running", "paused", "finished", "interrupted", "failed")
 MEMORY = 64 * 2**20
 HISTORY_BYTES = 380_000
 _NONFINITE_EVENTS = 200
-_PACKED_EVENTS = 500
-
-Row = tuple[int, Mapping[str, float], float]
-Tensor = tuple[str, int, NDArray[Any], dict[str, Any]]
-
-
-class Journal(Protocol):
-    """Who keeps a Run on disk. None of its methods raises; `runfile.Recorder` is one."""
-
-    def entry(self, seq: int, payload: tuple[Any, ...]) -> None:
-        """Write down a raw measurement before its step ends; on the training thread."""
-
-    def event(self, index: int, event: wire.RunEvent) -> None:
-        """Write down an event, the `index`-th of the Run."""
-
-    def take(self, rows: Sequence[Row], upto: int) -> None:
-        """Take derived rows; with them, all entries up to number `upto` are accounted for."""
-
-    def rewind(self, step: int) -> None:
-        """Learn that rows after `step` are void."""
-
-    def fold(self) -> None:
-        """Move what is new into the file; on the flusher's thread."""
-
-    def close(self) -> None:
-        """Fold for the last time and let go of the file."""
 
 
 def _nothing() -> None:
@@ -408,19 +383,6 @@ class Run:
         """Pack the whole Run for a page that has nothing, in about `budget` bytes."""
         self.settle()
         with self._lock:
-            events = self._events[-_PACKED_EVENTS:]
-            costs = [column.rows * packing.POINT_BYTES for column in self._columns]
-            share = packing.shares(costs, budget) if costs else budget
-            rows = [
-                rows
-                for number, column in enumerate(self._columns)
-                for rows in packing.stretches(column, number, 0, share)
-            ]
-            header: wire.HistoryHeader = {
-                "generation": self.generation,
-                "seq": 0,
-                "declare": list(self._specs),
-                "events": list(events),
-                "events_offset": len(self._events) - len(events),
-            }
+            header, rows = packing.everything(self._columns, self._specs, self._events, budget)
+            header["generation"] = self.generation
         return wire.pack_history(header, rows)

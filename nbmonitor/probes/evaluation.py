@@ -12,6 +12,7 @@ class Evaluation(Probe):
 
     name = "evaluation"
     cost = "nothing between evaluations"
+    hears_repeats = False
     series = (Series("eval/loss", "eval loss", dtype="float64"),)
     panels = (
         Panel(

@@ -17,6 +17,7 @@ class Logs(Probe):
 
     name = "logs"
     cost = "nothing between logs"
+    hears_repeats = False
     panels = (
         Panel("metrics", "Logged metrics", "metrics", ("*",), order=400, span=12,
               options={"exclude": list(_CLOSING)}),

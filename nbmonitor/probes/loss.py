@@ -15,6 +15,7 @@ class Loss(Probe):
 
     name = "loss"
     cost = "nothing on the training thread"
+    hears_repeats = False
     series = (
         Series("train/loss", "loss"),
         Series("train/grad_norm", "gradient norm"),

@@ -7,6 +7,7 @@ tensors are kept, unread, for the step's one transfer.
 from __future__ import annotations
 
 from collections import deque
+
 from nbmonitor.probe import Batch, Context, Measured, Panel, Probe, Series, Step
 from nbmonitor.tally import Tally, totals, why_no_text
 

@@ -1,0 +1,37 @@
+"""What a Run is made of, and what it asks of whoever keeps it on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from nbmonitor import wire
+
+# Optimiser steps done, values by series key, seconds since the epoch.
+Row = tuple[int, Mapping[str, float], float]
+# Key, step, values, meta.
+Tensor = tuple[str, int, NDArray[Any], dict[str, Any]]
+
+
+class Journal(Protocol):
+    """Who keeps a Run on disk. None of its methods raises; `runfile.Recorder` is one."""
+
+    def entry(self, seq: int, payload: tuple[Any, ...]) -> None:
+        """Write down a raw measurement before its step ends; on the training thread."""
+
+    def event(self, index: int, event: wire.RunEvent) -> None:
+        """Write down an event, the `index`-th of the Run."""
+
+    def take(self, rows: Sequence[Row], upto: int) -> None:
+        """Take derived rows; with them, all entries up to number `upto` are accounted for."""
+
+    def rewind(self, step: int) -> None:
+        """Learn that rows after `step` are void."""
+
+    def fold(self) -> None:
+        """Move what is new into the file; on the flusher's thread."""
+
+    def close(self) -> None:
+        """Fold for the last time and let go of the file."""
