@@ -10,6 +10,9 @@ import type { Traits } from "./model";
 export interface Synced extends Traits {
   history: DataView | null;
   autosave: boolean;
+  /** Source of this module and of its style sheet: anywidget's own traits. */
+  _esm?: string;
+  _css?: string;
 }
 
 export type PageModel = AnyModel<Synced>;

@@ -4,7 +4,7 @@
  */
 
 import type { Store } from "./store";
-import type { PanelSpec, Status } from "./wire.gen";
+import type { Control, Detail, PanelSpec, Status } from "./wire.gen";
 
 /** `run.config` on the Python side; every key may be missing. */
 export interface RunConfig {
@@ -21,6 +21,9 @@ export interface RunConfig {
   max_steps?: number;
   num_train_epochs?: number;
   device?: string;
+  logging_steps?: number;
+  /** Path of the file that the run is recorded in. */
+  run_file?: string;
   versions?: Record<string, string>;
   [key: string]: unknown;
 }
@@ -29,6 +32,8 @@ export interface Capabilities {
   host?: string;
   channel?: "subshell" | "shim" | "pump" | "none";
   reason?: string;
+  /** Why the run can't be steered from here, or "". */
+  controls?: string;
   [key: string]: unknown;
 }
 
@@ -51,10 +56,20 @@ export interface Link {
   note: string;
 }
 
+/** The bundle that draws this page, as text: what a self-contained file needs. */
+export interface Source {
+  module: string;
+  style: string;
+}
+
 export interface Live {
   readonly store: Store;
   readonly link: Readonly<Link>;
   get<K extends keyof Traits>(key: K): Traits[K];
   onTrait(key: keyof Traits, fn: () => void, signal: AbortSignal): void;
   onLink(fn: () => void, signal: AbortSignal): void;
+  /** Ask the kernel for something; false if it can't be reached. Absent where there never is one. */
+  send?(message: Control | Detail): boolean;
+  /** Absent or null where the host doesn't show it. */
+  source?(): Source | null;
 }

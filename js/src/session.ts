@@ -5,9 +5,9 @@
 
 import type { PageModel } from "./host";
 import { LinkWatch } from "./link";
-import type { Live, Traits } from "./model";
+import type { Live, Source, Traits } from "./model";
 import { Store } from "./store";
-import type { FromPage, ToPage } from "./wire.gen";
+import type { Control, Detail, FromPage, ToPage } from "./wire.gen";
 
 const ACK_MS = 2000;
 const HELLO_MS = 500;
@@ -58,6 +58,15 @@ export class Session implements Live {
 
   onLink(fn: () => void, signal: AbortSignal): void {
     this.link.onChange(fn, signal);
+  }
+
+  send(message: Control | Detail): boolean {
+    return this.#send(message);
+  }
+
+  source(): Source | null {
+    const module = this.#model.get("_esm");
+    return module ? { module, style: this.#model.get("_css") ?? "" } : null;
   }
 
   /** Count a view until its signal aborts; returns how many there are now. */
@@ -140,11 +149,13 @@ export class Session implements Live {
     this.#send(this.store.have());
   }
 
-  #send(message: FromPage): void {
+  #send(message: FromPage): boolean {
     try {
       this.#model.send(message);
+      return true;
     } catch {
       this.link.complain("the page cannot reach the kernel");
+      return false;
     }
   }
 }

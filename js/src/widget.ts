@@ -9,6 +9,8 @@ import { Session } from "./session";
 import { mountDashboard } from "./shell/mount";
 import "./theme.css";
 
+export { mountStandalone } from "./standalone";
+
 interface Owner {
   session: Session;
   persistence: Persistence;

@@ -12,7 +12,7 @@ const FLOORS: readonly [floor: number, pattern: RegExp][] = [
   [2, /^(view|host)\.ts$/],
   [3, /^(chart|views|shell)\//],
   [3, /^(link|session|persist)\.ts$/],
-  [4, /^widget\.ts$/],
+  [4, /^(standalone|widget)\.ts$/],
 ];
 const LONGEST = 400;
 
