@@ -78,7 +78,7 @@ class Engine:
             self.probes.append(probe)
             run.declare(probe.series)
         self._log_probes = self._overriding("on_log")
-        run.settle = self.settle
+        run.settle, run.panels = self.settle, self.panels
 
     # ------------------------------------------------------------------ the guard
 

@@ -11,19 +11,17 @@ import threading
 import time as clock
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nbmonitor import packing, table, wire
+from nbmonitor import packing, wire
 from nbmonitor.declarations import Declarations
+from nbmonitor.export import Archive, Exports, Held
 from nbmonitor.probe import Series
 from nbmonitor.record import Journal, Row, Tensor
 from nbmonitor.series import Column
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 STATUSES = ("waiting", "running", "paused", "finished", "interrupted", "failed")
 MEMORY = 64 * 2**20
@@ -35,7 +33,7 @@ def _nothing() -> None:
     """Stand in for `Run.settle` until an engine is attached."""
 
 
-class Run:
+class Run(Exports):
     """The live record.
 
     Parameters
@@ -60,6 +58,8 @@ class Run:
         The run file, when the Run is kept on disk.
     journal : Journal or None
         Who writes that file.
+    archive, panels
+        As in `Exports`.
     """
 
     def __init__(self, name: str = "", memory: int = MEMORY) -> None:
@@ -69,6 +69,8 @@ class Run:
         self.settle: Callable[[], None] = _nothing
         self.path: Path | None = None
         self.journal: Journal | None = None
+        self.archive: Archive | None = None
+        self.panels: Callable[[], list[wire.PanelSpec]] = list
         self.generation = 0
         self.status = "waiting"
         self.status_message = ""
@@ -260,45 +262,20 @@ class Run:
         """
         self.settle()
         with self._lock:
-            return self._points(key)
+            held = self._held(key)
+        return held.x, held.values
 
-    def _points(self, key: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    def _held(self, key: str) -> Held:
         if key not in self._ids:
             msg = f"no series {key!r}; this Run has {sorted(self._ids) or 'none yet'}"
             raise KeyError(msg)
         column = self._columns[self._ids[key]]
         x, values = column.exact()
-        if column.summary is not None:
-            x = np.concatenate([column.summary.x, x])
-            values = np.concatenate([column.summary.values[3].astype(values.dtype), values])
-        return x, values
-
-    def history(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
-        """All series as a table: `step`, then one column a key.
-
-        Parameters
-        ----------
-        keys
-            Series keys; every series when left out.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per step with anything in it, NaN where a series has no value (a logged
-            NaN has an event of kind `nonfinite`). `attrs["summary_rows"]` is the number of
-            rows that memory holds as buckets only, by key; 0 entries are left out.
-        """
-        self.settle()
-        wanted = list(keys) if keys is not None else self.keys
-        with self._lock:
-            out = table.frame({key: self._points(key) for key in wanted})
-            folded = {key: self._columns[self._ids[key]].folded for key in wanted}
-        out.attrs["summary_rows"] = {key: n for key, n in folded.items() if n}
-        return out
-
-    def to_csv(self, path: str | Path) -> None:
-        """Write `history()` as a CSV file."""
-        self.history().to_csv(path, index=False)
+        if column.summary is None:
+            return Held(x, values, 0, 0)
+        old = column.summary
+        last = np.concatenate([old.values[3].astype(values.dtype), values])
+        return Held(np.concatenate([old.x, x]), last, len(old.x), column.folded)
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Events in order, each with `kind`, `step`, `time` (s since the epoch) and `data`."""
