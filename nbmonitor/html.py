@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,47 +33,25 @@ _PAGE = """<!doctype html>
 <meta name="generator" content="nbmonitor">
 <title>{title}</title>
 <link rel="icon" href="data:,">
-<style>{css}</style>
 <style>body {{ margin: 0; padding: 12px; background: {background}; color: #8296a8; }}</style>
 </head>
 <body>
-<main id="run"></main>
+<main id="nbmonitor"></main>
 <noscript>{alt}. The charts need JavaScript.</noscript>
-<script type="application/json" id="source">{source}</script>
-<script type="application/json" id="data">{data}</script>
+<script type="application/json" id="nbmonitor-data">{data}</script>
 <script type="module">{boot}</script>
 </body>
 </html>
 """
+# As `js/src/standalone.ts` wants it.
 _BOOT = """
-const read = (id) => JSON.parse(document.getElementById(id).textContent);
-const bytes = (text) => {
-  const raw = atob(text);
-  const out = new Uint8Array(raw.length);
-  for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
-  return new DataView(out.buffer);
-};
-const el = document.getElementById("run");
+const el = document.getElementById("nbmonitor");
 try {
-  const { traits, history, tensors } = read("data");
-  const listeners = new Map();
-  const model = {
-    get: (name) => (name === "history" ? bytes(history) : traits[name]),
-    set() {},
-    save_changes() {},
-    send() {},
-    on: (name, fn) => listeners.set(name, [...(listeners.get(name) ?? []), fn]),
-    off: (name, fn) => listeners.set(name, (listeners.get(name) ?? []).filter((f) => f !== fn)),
-    widget_manager: { kernel: null },
-  };
-  const address = URL.createObjectURL(new Blob([read("source")], { type: "text/javascript" }));
-  const widget = (await import(address)).default();
-  URL.revokeObjectURL(address);
-  widget.initialize({ model });
-  for (const [message, data] of tensors) {
-    for (const fn of listeners.get("msg:custom") ?? []) fn(message, [bytes(data)]);
-  }
-  widget.render({ model, el });
+  const data = JSON.parse(document.getElementById("nbmonitor-data").textContent);
+  const url = URL.createObjectURL(new Blob([data.module], { type: "text/javascript" }));
+  const { mountStandalone } = await import(url);
+  URL.revokeObjectURL(url);
+  mountStandalone(el, data);
 } catch (error) {
   el.textContent = `nbmonitor: this page cannot be shown here: ${error}`;
   throw error;
@@ -82,8 +62,19 @@ _BACKGROUNDS = {"neon": "#0a0e1a", "light": "#ffffff"}
 
 def _json(value: Any) -> str:
     """JSON that may stand inside a script element."""
-    text = json.dumps(value, separators=(",", ":"), default=str)
+    try:
+        text = json.dumps(value, separators=(",", ":"), default=str, allow_nan=False)
+    except ValueError:  # a NaN or an infinity in the configuration, which JSON doesn't have
+        text = json.dumps(_finite(value), separators=(",", ":"), default=str)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _put(tensor: Tensor, generation: int) -> tuple[wire.Put, str]:
@@ -130,17 +121,32 @@ def page(
     if not module.is_file() or not style.is_file():
         msg = f"{module} is not there: run `make build` in the repository, or install the wheel"
         raise FileNotFoundError(msg)
-    header, _ = wire.unpack_history(history)
-    small = [_put(t, header["generation"]) for t in tensors if t[2].nbytes <= _TENSOR_BYTES]
-    held = {"capabilities": {}, "picture_id": "", "autosave": False, "theme": "neon", **traits}
-    data = {"traits": held, "history": base64.b64encode(history).decode(), "tensors": small}
-    name = str(held.get("config", {}).get("name") or "training run")
+    header, rows = wire.unpack_history(history)
+    data = {
+        "capabilities": {},
+        "theme": "neon",
+        **traits,
+        "history": base64.b64encode(history).decode(),
+        "tensors": [_put(t, header["generation"]) for t in tensors if t[2].nbytes <= _TENSOR_BYTES],
+        "note": _resolution(rows),
+        "module": module.read_text(encoding="utf-8"),
+        "style": style.read_text(encoding="utf-8"),
+    }
+    name = str(traits.get("config", {}).get("name") or "training run")
     return _PAGE.format(
         title=html.escape(f"{name} · nbmonitor"),
         alt=html.escape(alt),
-        css=style.read_text(encoding="utf-8").replace("</", "<\\/"),
-        background=_BACKGROUNDS.get(str(held["theme"]), _BACKGROUNDS["light"]),
-        source=_json(module.read_text(encoding="utf-8")),
+        background=_BACKGROUNDS.get(str(data["theme"]), _BACKGROUNDS["light"]),
         data=_json(data),
         boot=_BOOT,
     )
+
+
+def _resolution(rows: Sequence[wire.Rows]) -> str:
+    """Say how exactly the page tells the run."""
+    told = len({r.id for r in rows})
+    folded = len({r.id for r in rows if r.counts is not None})
+    made = f"made {time.strftime('%Y-%m-%d %H:%M')}"
+    if not folded:
+        return f"{made}; every value is in this file"
+    return f"{made}; {folded} of {told} series in summary resolution: minimum, maximum and mean"

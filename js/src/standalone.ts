@@ -16,6 +16,7 @@
 import type { Live, Source, Traits } from "./model";
 import { mountDashboard } from "./shell/mount";
 import { Store } from "./store";
+import type { Put } from "./wire.gen";
 
 /** What the JSON in an exported file holds; the traits are those of the widget. */
 export interface StandaloneData extends Pick<Traits, "panels" | "config" | "status"> {
@@ -23,6 +24,8 @@ export interface StandaloneData extends Pick<Traits, "panels" | "config" | "stat
   capabilities?: Traits["capabilities"];
   /** The packed history, as `Run.pack` or `packHistory` make it, in base64. */
   history: string;
+  /** Latest values of small tensors, each with its bytes in base64. */
+  tensors?: [Put, string][];
   /** What resolution the file has and when it was made: a line for the footer. */
   note?: string;
   /** Source of the bundle and of its style sheet, so that the file can export itself again. */
@@ -50,6 +53,7 @@ class Standalone implements Live {
     if (!data.history) return;
     try {
       this.store.restore(bytesOf(data.history));
+      for (const [put, bytes] of data.tensors ?? []) this.store.apply(put, [bytesOf(bytes)]);
     } catch (error) {
       this.link.note = `the history in this file cannot be read: ${(error as Error).message}`;
     }
