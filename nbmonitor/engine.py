@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nbmonitor import metrics
@@ -128,18 +128,44 @@ class Engine:
         self._log_probes = self._overriding("on_log")
         self._repeated = frozenset()
 
-    def begin(self, context: Context, step: int = 0) -> None:
-        """Assess, and let the probes that have work get ready for a run."""
+    def begin(
+        self, context: Context, step: int = 0, last: Mapping[str, float] | None = None
+    ) -> None:
+        """Assess, and let the probes that have work get ready for a run.
+
+        `last` is what a run that goes on from its file has come to.
+        """
         self._refused.clear()
         self.assess(context)
         at = Step(step, time.time(), model=context.model)
         self._measure(at, "on_begin", context)
+        if last is not None:
+            for probe in self._active():
+                self._guarded(probe, probe.resume, last)
         self._batch_probes = self._overriding("on_batch")
         self._step_probes = self._overriding("on_step")
         self._tick_probes = self._overriding("on_tick")
         self._host_probes = [p for p in self._overriding("derive") if p not in self._step_probes]
         self._cadenced = any(p.every > 1 for p in self._host_probes)
         self._first = self._begun = True
+
+    def set_every(self, name: str, every: int) -> int:
+        """Let a probe measure every `every` steps from now on; return what it was.
+
+        Raises
+        ------
+        ValueError
+            If no such probe measures by steps.
+        """
+        by_steps = {p.name: p for p in (*self._step_probes, *self._host_probes)}
+        if name not in by_steps:
+            known = ", ".join(sorted(by_steps)) or "none"
+            msg = f"no probe {name!r} measures by steps here; these do: {known}"
+            raise ValueError(msg)
+        probe = by_steps[name]
+        before, probe.every = probe.every, every
+        self._cadenced = any(p.every > 1 for p in self._host_probes)
+        return before
 
     def batch(self, batch: Batch) -> None:
         """Show a micro-batch to the probes, before its forward pass."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +13,7 @@ from nbmonitor import kernel
 from nbmonitor.engine import Engine
 from nbmonitor.probe import Probe
 from nbmonitor.probes import discover
+from nbmonitor.recording import Recording
 from nbmonitor.run import Run
 from nbmonitor.sampler import Sampler
 from nbmonitor.session import Session
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from nbmonitor.plain import PlainLoop
 
 _THEMES = ("neon", "light", "auto")
-_OPTIONS = ("name", "probes", "theme", "autosave")
+_OPTIONS = ("name", "run_dir", "probes", "theme", "autosave")
 
 
 class TrainingMonitor(MonitorWidget):
@@ -33,6 +35,9 @@ class TrainingMonitor(MonitorWidget):
         Attached at once. Leave it out for a plain PyTorch loop, and call `watch`.
     name : str
         Shown in the title.
+    run_dir : path, False or None
+        Directory of the run file. None: `nbmonitor/` in the Trainer's output directory, or
+        `nbmonitor-runs/` for a loop of your own. False: the run is kept in memory only.
     probes : iterable of Probe
         Your own, beside those that come with nbmonitor.
     theme : {"neon", "light", "auto"}
@@ -63,6 +68,7 @@ class TrainingMonitor(MonitorWidget):
         trainer: Any = None,
         *,
         name: str = "",
+        run_dir: str | Path | bool | None = None,
         probes: Iterable[Probe] = (),
         theme: str = "neon",
         autosave: bool = True,
@@ -82,6 +88,7 @@ class TrainingMonitor(MonitorWidget):
         self._run = Run(name)
         self._past: list[Run] = []
         self._engine = Engine(self._run, [*discover(), *probes])
+        self._recording = Recording(run_dir, self._engine.panels)
         self._session = Session(self._run, self._engine, self)
         self._sampler: Sampler | None = None
         self._attached: Any = None
@@ -232,9 +239,18 @@ class TrainingMonitor(MonitorWidget):
         self._detach()
         self._forget_cell_end()
         self._stop_sampling()
+        self._recording.close()
         super().close()
 
     # ------------------------------------------------------------------ the session's host
+
+    def leaving(self) -> None:
+        """Complete the file of a run that another is about to replace."""
+        self._recording.close()
+
+    def opening(self, config: Mapping[str, Any], step: int) -> dict[str, float] | None:
+        """Open the run's file."""
+        return self._recording.begin(self._run, config, step)
 
     def began(self) -> None:
         """Start sampling with the run."""
@@ -250,6 +266,7 @@ class TrainingMonitor(MonitorWidget):
     def ended(self) -> None:
         """Stop sampling and bring everything to the page."""
         self._stop_sampling()
+        self._recording.ended()
         self.flush(final=True)
 
     def replaced(self, past: Run) -> None:

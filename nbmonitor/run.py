@@ -231,6 +231,7 @@ class Run(Exports):
                 if name not in keep:
                     setattr(past, name, value)
             past.config = dict(self.config)
+            self.path = self.journal = None
             self._clear()
             self.generation += 1
             self.status, self.status_message, self.status_detail = "waiting", "", ""

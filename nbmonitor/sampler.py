@@ -25,6 +25,8 @@ class Sampler:
         Expected to guard itself. What it raises all the same is logged, once per kind.
     interval
         Seconds between two calls.
+    name
+        Of the thread.
 
     Raises
     ------
@@ -32,7 +34,9 @@ class Sampler:
         If `interval` is not positive.
     """
 
-    def __init__(self, tick: Callable[[], None], interval: float = 1.0) -> None:
+    def __init__(
+        self, tick: Callable[[], None], interval: float = 1.0, name: str = "nbmonitor-sampler"
+    ) -> None:
         if not interval > 0:
             msg = f"interval {interval!r} given; a number of seconds above 0 is needed"
             raise ValueError(msg)
@@ -40,7 +44,7 @@ class Sampler:
         self._interval = interval
         self._closing = threading.Event()
         self._reported: set[type[Exception]] = set()
-        self._thread = threading.Thread(target=self._loop, name="nbmonitor-sampler", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin; the first call comes at once."""

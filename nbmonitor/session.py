@@ -35,6 +35,15 @@ def samples_in(inputs: Any) -> int | None:
 class Host(Protocol):
     """Who keeps the page alive while a session runs."""
 
+    def leaving(self) -> None:
+        """Complete the file of the run, which another is about to replace."""
+
+    def opening(self, config: Mapping[str, Any], step: int) -> dict[str, float] | None:
+        """Open the file of a run that is about to begin or go on at `step`.
+
+        Returns the last values of a run that another process has left, now in the Run.
+        """
+
     def began(self) -> None:
         """Hear that a run has begun."""
 
@@ -84,8 +93,10 @@ class Session:
         run = self.run
         run.settle()
         if step == 0 and run.step > 0:
+            self.host.leaving()
             self.host.replaced(run.restart())
-        elif step and step <= run.step:
+        last = self.host.opening(context.config, step)
+        if step and step <= run.step:
             before = run.step
             dropped = run.rewind(step)
             message = f"resumed at step {step}; {dropped} values of steps up to {before} redone"
@@ -99,7 +110,7 @@ class Session:
         run.set_status("running")
         self._clear()
         self._model = context.model
-        self.engine.begin(context, step)
+        self.engine.begin(context, step, last)
         self.host.began()
         self._mark = time.perf_counter()
 
