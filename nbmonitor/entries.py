@@ -98,4 +98,8 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     if value is None or kind is float or kind is int:
         return value
+    if isinstance(value, tuple | list):  # names beside their numbers
+        return [_plain(inner) for inner in value]
+    if isinstance(value, str | bytes):
+        return value
     return value.tolist() if hasattr(value, "tolist") else float(value)
