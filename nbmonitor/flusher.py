@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from nbmonitor import wire
+from nbmonitor import detail, wire
 from nbmonitor.feed import Feed, Sink
 from nbmonitor.record import Tensor
 from nbmonitor.run import Run
@@ -105,14 +105,16 @@ class Flusher:
     def from_page(self, message: wire.FromPage) -> None:
         """Take a message of the page; it is looked at in the next turn."""
         # Answer a page that lacks something at once; an ack is no reason to hurry.
-        if message["kind"] == "hello" or self.silent:
+        if message["kind"] in {"hello", "detail"} or self.silent:
             self._hurry.set()
         self._inbox.append(message)
         self._run.changed.set()
 
-    def show(self, tensor: Tensor) -> None:
+    def show(self, tensor: Tensor, *, hurry: bool = False) -> None:
         """Send a tensor that is for the page alone and no part of the Run."""
         self._feed.show(tensor)
+        if hurry:
+            self._hurry.set()
         self._run.changed.set()
 
     def flush_now(self, timeout: float = 2.0) -> None:
@@ -185,6 +187,8 @@ class Flusher:
             self._heard = now
             if message["kind"] == "hello":
                 self._feed.greet(message)
+            elif message["kind"] == "detail":
+                self._feed.show(detail.answer(self._run, message))
         self._run.settle()
         over = self._run.status in _ENDED
         ending, self._was_over = over and not self._was_over, over

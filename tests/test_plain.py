@@ -107,7 +107,7 @@ def test_what_is_no_trainer_is_refused_with_the_way_out(given):
 
 
 def test_an_unknown_keyword_names_the_known_ones():
-    with pytest.raises(TypeError, match=r"colour.*name, probes, theme"):
+    with pytest.raises(TypeError, match=r"colour.*name, run_dir, probes, theme"):
         TrainingMonitor(colour="red")
 
 
