@@ -21,7 +21,7 @@ from nbmonitor.declarations import Declarations
 from nbmonitor.export import Archive, Exports, Held
 from nbmonitor.probe import Series
 from nbmonitor.record import Journal, Row, Tensor
-from nbmonitor.series import Column
+from nbmonitor.series import Buckets, Column
 
 STATUSES = ("waiting", "running", "paused", "finished", "interrupted", "failed")
 MEMORY = 64 * 2**20
@@ -152,6 +152,35 @@ class Run(Exports):
                 self._note_nonfinite(key, int(x[at]), float(values[at]), rows[at][2])
         return sealed
 
+    def lay(self, key: str, steps: wire.Floats, values: wire.Floats) -> None:
+        """Add rows of one series that were recorded before, with whatever was to be noted."""
+        with self._lock:
+            column = self._column(key)
+            if len(steps):
+                x = np.maximum.accumulate(np.maximum(steps, column.last_x or 0.0))
+                self.step = max(self.step, int(x[-1]))
+                if column.extend(x, values):
+                    self._bound()
+        self.changed.set()
+
+    def lay_buckets(self, key: str, old: Buckets) -> None:
+        """Let a series, still without rows, begin with buckets."""
+        with self._lock:
+            column = self._column(key)
+            column.summary, column.rows = old, int(old.counts.sum())
+
+    def lay_events(self, events: Iterable[wire.RunEvent]) -> None:
+        """Add events that were recorded before."""
+        with self._lock:
+            self._events.extend(events)
+        self.changed.set()
+
+    def forget(self) -> None:
+        """Empty the record, to be filled anew: its history was rewritten elsewhere."""
+        with self._lock:
+            self._clear()
+            self.generation += 1
+
     def _note_nonfinite(self, key: str, step: int, value: float, time: float) -> None:
         seen = self._nonfinite.get(key, 0) + 1
         self._nonfinite[key] = seen
@@ -265,6 +294,19 @@ class Run(Exports):
         with self._lock:
             held = self._held(key)
         return held.x, held.values
+
+    def held(self, key: str) -> tuple[int, Held]:
+        """Return the number of a series and what memory has of it.
+
+        Raises
+        ------
+        KeyError
+            If the Run has no such series.
+        """
+        self.settle()
+        with self._lock:
+            held = self._held(key)
+            return self._ids[key], held
 
     def _held(self, key: str) -> Held:
         if key not in self._ids:

@@ -6,6 +6,7 @@ run's own schedule, and saving and logging at their rate so far.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nbmonitor.probe import Context, Measured, Panel, Probe, Series, Step
@@ -52,6 +53,12 @@ class Progress(Probe):
         self._other = 0.0
         self._steps = 0
         return None
+
+    def resume(self, last: Mapping[str, float]) -> None:
+        """Go on with what a run file holds; the last step stands for all before it."""
+        self._samples = int(last.get("train/samples_seen", 0))
+        self._smooth = last.get("train/step_time")
+        self._steps = 0 if self._smooth is None else 1
 
     def derive(self, step: Step, host: Measured) -> Measured:
         """Read the step's times; an evaluation's length is told by the step after it."""

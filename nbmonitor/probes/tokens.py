@@ -7,6 +7,7 @@ tensors are kept, unread, for the step's one transfer.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 
 from nbmonitor.probe import Batch, Context, Measured, Panel, Probe, Series, Step
 from nbmonitor.tally import Tally, totals, why_no_text
@@ -61,6 +62,8 @@ class Tokens(Probe):
         # (step, tokens, samples) after recent steps: a resumed run goes on from its step.
         self._marks: deque[tuple[int, float, float]] = deque(maxlen=_MARKS)
         self._tally = Tally(None, ends_text=False)
+        self._seen = self._seen_samples = 0.0
+        self._ema_tokens = self._ema_seconds = 0.0
 
     # ------------------------------------------------------------------ training thread
 
@@ -75,6 +78,15 @@ class Tokens(Probe):
         )
         self._tally = Tally(pad, ends_text=ends_text)
         return {"begin": 1.0}
+
+    def resume(self, last: Mapping[str, float]) -> None:
+        """Count on from what a run file holds."""
+        seen, texts = last.get("tokens/seen", 0.0), last.get("tokens/samples_seen", 0.0)
+        # Of step 0, so that the start of the run, still on its way, finds it.
+        self._marks.append((0, seen, texts))
+        self._seen, self._seen_samples = seen, texts
+        self._ema_seconds = last.get("train/step_time", 0.0)
+        self._ema_tokens = last.get("tokens/per_second_smooth", 0.0) * self._ema_seconds
 
     def on_batch(self, batch: Batch) -> None:
         """Count a micro-batch, or note the lengths of its texts unread."""
