@@ -234,11 +234,15 @@ class Notebook:
         """The notebook as it is on the disk."""
         path = self.server.files / f"{self.name}.ipynb"
         # The server empties the file before it writes it: a moment later it is whole again.
-        _until(lambda: path.read_text().rstrip().endswith("}"), 10, "a whole notebook file")
-        while True:
+        books: list[Any] = []
+
+        def whole() -> bool:
             with contextlib.suppress(nbformat.reader.NotJSONError):
-                return nbformat.read(path, as_version=4)
-            time.sleep(0.05)
+                books.append(nbformat.read(path, as_version=4))
+            return bool(books)
+
+        _until(whole, 10, "a whole notebook file")
+        return books[0]
 
     def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait until a condition holds."""
