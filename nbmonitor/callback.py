@@ -18,6 +18,7 @@ from nbmonitor.describe import describe
 from nbmonitor.patch import Patches
 from nbmonitor.probe import Context
 from nbmonitor.session import Session
+from nbmonitor.trainer_steering import TrainerSteering
 
 
 def is_trainer(thing: Any) -> bool:
@@ -50,6 +51,7 @@ class MonitorCallback(TrainerCallback):
 
     def __init__(self, trainer: Trainer, session: Session) -> None:
         self._trainer, self._session = trainer, session
+        self._steering = TrainerSteering(trainer)
         self._patches = Patches()
         self._grad_norm: Any = None
         self._learning_rate: float | None = None
@@ -90,12 +92,15 @@ class MonitorCallback(TrainerCallback):
 
     def _train(self, original: Any, *args: Any, **kwargs: Any) -> Any:
         self._begun = False
+        self._steering.begin(kwargs.get("ignore_keys_for_eval"))
         # Bars for "writing model shards" would pile up under the dashboard at every save.
         bars = hf_logging.is_progress_bar_enabled()
         hf_logging.disable_progress_bar()
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                self._save_interrupted()
             self._session.fail(error)
             raise
         finally:
@@ -103,6 +108,23 @@ class MonitorCallback(TrainerCallback):
                 hf_logging.enable_progress_bar()
         self._session.finish("finished")
         return result
+
+    def _save_interrupted(self) -> None:
+        """Save a checkpoint where the user saves any; a second interrupt ends that."""
+        session = self._session
+        if not session.active or not self._steering.worth_saving():
+            return
+        step = int(self._trainer.state.global_step)
+        session.run.set_status("running", f"interrupted: saving checkpoint-{step}")
+        try:
+            self._steering.save()
+        except KeyboardInterrupt:
+            message = f"a second interrupt ended the saving of checkpoint-{step}"
+            session.run.event("note", step, {"message": message})
+        except Exception as error:  # noqa: BLE001 - the interrupt is what the user has to see
+            message = f"checkpoint-{step} was not saved: {type(error).__name__}: {error}"
+            data = {"severity": "warning", "title": "Checkpoint failed", "message": message}
+            session.run.event("alert", step, data)
 
     def _training_step(self, original: Any, model: Any, inputs: Any, *args: Any, **kw: Any) -> Any:
         self._session.micro_batch(inputs, model)
@@ -140,7 +162,9 @@ class MonitorCallback(TrainerCallback):
             ),
             step=step,
             epochs=_epochs(args, state, kwargs.get("train_dataloader")),
+            training=self._steering,
         )
+        self._steering.consistent = True
         if fresh:
             self._backfill(state.log_history)
 
@@ -164,12 +188,14 @@ class MonitorCallback(TrainerCallback):
     ) -> None:
         """Read the learning rate that this step is going to use."""
         del args, state, control, kwargs
+        self._steering.consistent = False
         groups = getattr(optimizer, "param_groups", None)
         self._learning_rate = float(groups[0]["lr"]) if groups else None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the step."""
-        del args, control, kwargs
+        del args, kwargs
+        self._steering.control, self._steering.consistent = control, True
         grad_norm, self._grad_norm = self._grad_norm, None
         self._session.step(
             state.global_step,
@@ -177,6 +203,13 @@ class MonitorCallback(TrainerCallback):
             learning_rate=self._learning_rate,
             epoch=state.epoch,
         )
+        self._session.steer()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Keep a stop short: the Trainer would evaluate and save as if the epoch were over."""
+        del args, state, kwargs
+        if self._steering.stopping:
+            control.should_evaluate = control.should_save = False
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Keep the page alive between the micro-batches of a long step."""
@@ -206,6 +239,7 @@ class MonitorCallback(TrainerCallback):
         del control, kwargs
         self._session.paused()
         step = int(state.global_step)
+        self._steering.saved(step)
         name = f"checkpoint-{step}"
         data = {"message": f"saved {name}", "name": name, "directory": str(args.output_dir)}
         self._session.run.event("checkpoint", step, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +17,7 @@ from nbmonitor.recording import Recording
 from nbmonitor.run import Run
 from nbmonitor.sampler import Sampler
 from nbmonitor.session import Session
+from nbmonitor.steered import Steered
 from nbmonitor.widget import MonitorWidget
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _THEMES = ("neon", "light", "auto")
 _OPTIONS = ("name", "run_dir", "probes", "theme", "autosave")
 
 
-class TrainingMonitor(MonitorWidget):
+class TrainingMonitor(Steered, MonitorWidget):
     """The live monitor of a training run, in the notebook cell.
 
     Parameters
@@ -98,6 +99,7 @@ class TrainingMonitor(MonitorWidget):
         from nbmonitor import picture
 
         self.bind(self._run, self._engine.panels, picture.render, picture.describe)
+        self._session.steering.publish()
         self._forget_cell_end = kernel.on_cell_end(self._cell_ended)
         if trainer is not None:
             self.attach(trainer)
@@ -123,7 +125,16 @@ class TrainingMonitor(MonitorWidget):
         self._run.changed.set()
         return self
 
-    def watch(self, model: Any, optimizer: Any = None, total_steps: int | None = None) -> Self:
+    def watch(
+        self,
+        model: Any,
+        optimizer: Any = None,
+        total_steps: int | None = None,
+        *,
+        scheduler: Any = None,
+        checkpoint: Callable[[], Any] | None = None,
+        evaluate: Callable[[], Any] | None = None,
+    ) -> Self:
         """Watch a plain PyTorch loop, which then calls `step` and at the end `finish`.
 
         Parameters
@@ -134,6 +145,11 @@ class TrainingMonitor(MonitorWidget):
             Source of learning rate and gradient norm (as the optimiser sees it).
         total_steps : int, optional
             For the progress bar and the time left.
+        scheduler : torch.optim.lr_scheduler.LRScheduler, optional
+            Of the optimiser: lets a viewer change the learning rate so that it lasts.
+        checkpoint, evaluate : callable, optional
+            Called without arguments, between two steps, when a viewer asks for it. What
+            `evaluate` returns, a dict of names to numbers, is recorded under `eval/`.
 
         Raises
         ------
@@ -149,10 +165,17 @@ class TrainingMonitor(MonitorWidget):
                 "for a transformers.Trainer write TrainingMonitor(trainer)"
             )
             raise TypeError(msg)
+        from nbmonitor.loop_steering import LoopSteering
         from nbmonitor.plain import PlainLoop
 
         self._detach()
-        self._loop = PlainLoop(self._session, model, optimizer, total_steps)
+        self._loop = PlainLoop(
+            self._session,
+            model,
+            optimizer,
+            total_steps,
+            LoopSteering(scheduler=scheduler, save=checkpoint, evaluate=evaluate),
+        )
         return self
 
     def step(self, loss: Any = None, batch: Any = None, **metrics: Any) -> None:
@@ -259,9 +282,9 @@ class TrainingMonitor(MonitorWidget):
         self._sampler.start()
         self.pump(force=True)
 
-    def boundary(self) -> None:
+    def boundary(self, *, force: bool = False) -> None:
         """Answer the page between two pieces of training work."""
-        self.pump()
+        self.pump(force=force)
 
     def ended(self) -> None:
         """Stop sampling and bring everything to the page."""
@@ -297,7 +320,7 @@ class TrainingMonitor(MonitorWidget):
             total = self._run.total_steps
             if error is not None:
                 self._session.fail(error)
-            elif total and self._run.step >= total:
+            elif self._session.steering.stopped or (total and self._run.step >= total):
                 self._session.finish("finished")
         if not self._session.active:
             # What is sent after its cell has ended doesn't reach that cell's outputs.

@@ -14,6 +14,7 @@ from typing import Any
 
 from nbmonitor import metrics
 from nbmonitor.describe import describe_model
+from nbmonitor.loop_steering import LoopSteering
 from nbmonitor.patch import Patches
 from nbmonitor.probe import Context
 from nbmonitor.session import Session
@@ -32,10 +33,17 @@ class PlainLoop:
         What is trained; the optimiser's `step` is where norm and learning rate are read.
     total_steps
         Optimiser steps that the loop is going to make, if known.
+    controls
+        What of it can be steered.
     """
 
     def __init__(
-        self, session: Session, model: Any, optimizer: Any = None, total_steps: int | None = None
+        self,
+        session: Session,
+        model: Any,
+        optimizer: Any = None,
+        total_steps: int | None = None,
+        controls: LoopSteering | None = None,
     ) -> None:
         self._session, self._optimizer, self._model = session, optimizer, model
         self._patches = Patches()
@@ -48,7 +56,9 @@ class PlainLoop:
         config = describe_model(model)
         if optimizer is not None:
             config["optimizer"] = type(optimizer).__name__
-        session.begin(Context(model, optimizer, total_steps, None, config))
+        controls = LoopSteering() if controls is None else controls
+        controls.optimizer, controls.take = optimizer, self._take_evaluation
+        session.begin(Context(model, optimizer, total_steps, None, config), training=controls)
 
     def close(self) -> None:
         """Leave the optimiser as it was."""
@@ -90,6 +100,12 @@ class PlainLoop:
         rest = {key: value for key, value in logged.items() if key not in _OWN}
         if rest:
             session.engine.log(self._step, rest)
+        session.steer()
+
+    def _take_evaluation(self, found: Mapping[str, Any]) -> None:
+        self._session.paused(evaluation=True)
+        self._session.engine.log(self._step, found)
+        self._session.run.event("evaluate", self._step, {"message": "evaluated"})
 
     def _take_loss(self, loss: Any) -> None:
         if hasattr(loss, "detach"):

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from nbmonitor.engine import Engine
 from nbmonitor.probe import Batch, Context, Step
 from nbmonitor.run import Run
+from nbmonitor.steering import Steering, Training
 
 
 def samples_in(inputs: Any) -> int | None:
@@ -47,8 +48,14 @@ class Host(Protocol):
     def began(self) -> None:
         """Hear that a run has begun."""
 
-    def boundary(self) -> None:
-        """Use a moment between two pieces of training work; called very often."""
+    def boundary(self, *, force: bool = False) -> None:
+        """Use a moment between two pieces of training work; called very often.
+
+        With `force`, also when one was used just now.
+        """
+
+    def controlled(self, meta: dict[str, Any]) -> None:
+        """Hear how the viewers' controls stand; on any thread."""
 
     def ended(self) -> None:
         """Hear that the run is over and its status set."""
@@ -70,6 +77,7 @@ class Session:
 
     def __init__(self, run: Run, engine: Engine, host: Host) -> None:
         self.run, self.engine, self.host = run, engine, host
+        self.steering = Steering(run, engine, host)
         self._clear()
 
     def _clear(self) -> None:
@@ -84,7 +92,13 @@ class Session:
         """Whether a run has begun and not ended."""
         return self.run.status in {"running", "paused"}
 
-    def begin(self, context: Context, step: int = 0, epochs: float = 0.0) -> None:
+    def begin(
+        self,
+        context: Context,
+        step: int = 0,
+        epochs: float = 0.0,
+        training: Training | None = None,
+    ) -> None:
         """Start a run, or go on with one at `step`.
 
         A Run that holds steps already is put aside when training starts at 0 again, and cut
@@ -111,6 +125,7 @@ class Session:
         self._clear()
         self._model = context.model
         self.engine.begin(context, step, last)
+        self.steering.begin(training)
         self.host.began()
         self._mark = time.perf_counter()
 
@@ -157,6 +172,12 @@ class Session:
         self._mark = now
         self.host.boundary()
 
+    def steer(self) -> None:
+        """Apply what viewers have asked for; returns when the training is to go on."""
+        if self.steering.controls.waiting:
+            self.steering.work()
+            self.paused()
+
     def paused(self, *, evaluation: bool = False) -> None:
         """Say that the time since the last mark went into something else than a step."""
         now = time.perf_counter()
@@ -171,8 +192,11 @@ class Session:
         """End the run in a state of `run.STATUSES`."""
         if not self.active:
             return
+        if status == "finished" and self.steering.stopped:
+            status, message = "interrupted", self.steering.stopped
         self.engine.end(Step(self.run.step, time.time(), model=self._model))
         self.run.set_status(status, message, detail)
+        self.steering.end()
         self._clear()
         self.host.ended()
 

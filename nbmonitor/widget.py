@@ -16,6 +16,7 @@ import anywidget
 import traitlets as t
 
 from nbmonitor import kernel, wire
+from nbmonitor.controls import TENSOR as CONTROLS
 from nbmonitor.feed import page_tensor
 from nbmonitor.flusher import Flusher
 from nbmonitor.pump import Pump, shell_pump
@@ -26,7 +27,7 @@ PICTURE = "nbmonitor/picture"
 _NOT_BUILT = """export default { render({ el }) {
   el.textContent = "nbmonitor: the front end is not built; run `make build` in its repository";
 } }"""
-_FROM_PAGE = frozenset({"hello", "ack"})
+_FROM_PAGE = frozenset({"hello", "ack", "control", "detail"})
 
 
 def _front_end(name: str, otherwise: str) -> str:
@@ -151,8 +152,18 @@ class MonitorWidget(anywidget.AnyWidget):
         """Take a message, on whatever thread it comes: it is only put on a queue."""
         if isinstance(content, dict) and content.get("kind") in _FROM_PAGE:
             self._flusher.from_page(content)  # type: ignore[arg-type]
+            if content["kind"] == "control":
+                self._control(content)  # type: ignore[arg-type]
             if not self._threaded:
                 self._flusher.flush()
+
+    def _control(self, message: wire.Control) -> None:
+        """Take a wish of the viewer; on whatever thread it comes."""
+
+    def controlled(self, meta: dict[str, Any]) -> None:
+        """Tell the page at once how its controls stand."""
+        if self._bound is not None:
+            self._flusher.show(page_tensor(CONTROLS, self._bound.step, b"", meta), hurry=True)
 
     def _packed(self) -> bytes:
         return b"" if self._bound is None else self._bound.pack()
