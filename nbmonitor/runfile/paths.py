@@ -52,9 +52,10 @@ def new_path(directory: str | Path, name: str) -> Path:
             return path
 
 
-def journal_paths(path: Path) -> tuple[Path, Path]:
-    """Return the two files of a run file's journal; the first carries the lock."""
-    return path.with_suffix(".journal"), path.with_suffix(".journal2")
+def journal_paths(path: Path) -> tuple[Path, Path, Path]:
+    """Return the files of a run file's journal; the first carries the lock."""
+    first = path.with_suffix(".journal")
+    return first, first.with_suffix(".journal2"), first.with_suffix(".journal3")
 
 
 def lock(descriptor: int) -> bool:

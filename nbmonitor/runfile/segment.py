@@ -1,0 +1,161 @@
+"""One file of a journal: bytes are appended to it, read back, and done away with.
+
+A *mapped* segment is a stretch of preallocated file in memory. Writing to it is a copy: no
+system call, and the interpreter's lock is kept, so it costs the training thread a fraction of
+what a `write` costs when the caches are cold. The pages belong to the system: they are in the
+file whatever happens to the process. Where a mapping is not safe (`mappable`), an *appended*
+segment makes one `write` of each record.
+
+It knows no records.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import threading
+from pathlib import Path
+from typing import Protocol
+
+MAPPED_BYTES = 512 * 1024
+APPENDED_BYTES = 64 * 1024 * 1024
+# A store to a mapped page that can't be backed kills the process. These file systems reserve
+# what `posix_fallocate` asks for; network and copy-on-write ones don't.
+_RESERVING = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs", "overlay"})
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+class Segment(Protocol):
+    """Where a journal's bytes go."""
+
+    @property
+    def used(self) -> int:
+        """Bytes appended since the last `reset`."""
+
+    @property
+    def sink(self) -> Sink:
+        """What appends: the object whose `write` takes bytes."""
+
+    def read(self) -> bytes:
+        """Everything appended since the last `reset`."""
+
+    def reset(self) -> None:
+        """Do away with everything appended."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class Sink(Protocol):
+    """The part of a segment that the training thread touches."""
+
+    def write(self, data: bytes, /) -> object:
+        """Append all of `data` or raise."""
+
+
+def mappable(directory: Path) -> bool:
+    """Whether files in `directory` can be written through memory without danger."""
+    try:
+        device = directory.stat().st_dev
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    kinds = {
+        line.split(" - ", 1)[1].split()[0]
+        for line in mounts
+        if " - " in line and line.split()[2] == wanted
+    }
+    return bool(kinds) and kinds <= _RESERVING
+
+
+class Mapped:
+    """A preallocated file in memory; zeros follow what was appended."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        os.posix_fallocate(descriptor, 0, MAPPED_BYTES)
+        os.ftruncate(descriptor, MAPPED_BYTES)
+        self.map = mmap.mmap(descriptor, MAPPED_BYTES)
+        # Does away with what a crashed writer left, and touches every page: the first write
+        # to one costs ten times the next.
+        self.map[:] = bytes(MAPPED_BYTES)
+
+    @property
+    def used(self) -> int:
+        """Bytes appended since the last `reset`."""
+        return self.map.tell()
+
+    @property
+    def sink(self) -> Sink:
+        """The mapping itself: its `write` appends whole or raises ValueError."""
+        return self.map
+
+    def read(self) -> bytes:
+        """Everything appended since the last `reset`."""
+        return self.map[: self.map.tell()]
+
+    def reset(self) -> None:
+        """Fill with zeros, from the front: whatever is interrupted, nothing half is left."""
+        used = self.map.tell()
+        self.map.seek(0)
+        self.map[:used] = bytes(used)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        # It has a descriptor of its own, and with it a share in the lock. A thread that is about
+        # to write gets a ValueError.
+        self.map.close()
+        os.close(self._descriptor)
+
+
+class Appended:
+    """A file that grows, one `write` a record."""
+
+    def __init__(self, descriptor: int, limit: int = APPENDED_BYTES) -> None:
+        self._descriptor, self._limit = descriptor, limit
+        self._lock = threading.Lock()
+        self._broken = False
+        os.ftruncate(descriptor, 0)
+        self.used = 0
+
+    @property
+    def sink(self) -> Sink:
+        """The segment itself."""
+        return self
+
+    def write(self, data: bytes) -> int:
+        """Append all of `data`.
+
+        Raises
+        ------
+        OSError
+            If there is no room; nothing of `data` is left then.
+        """
+        with self._lock:
+            if self._broken or self.used + len(data) > self._limit:
+                raise OSError(errno.EFBIG, "the journal has reached its bound")
+            written = os.write(self._descriptor, data)
+            if written != len(data):
+                # Nothing could be read that came after half a record.
+                self._broken = True
+                os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+                self._broken = False
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.used += written
+            return written
+
+    def read(self) -> bytes:
+        """Everything appended since the last `reset`."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return os.read(self._descriptor, os.fstat(self._descriptor).st_size)
+
+    def reset(self) -> None:
+        """Cut the file to nothing."""
+        os.ftruncate(self._descriptor, 0)
+        self.used, self._broken = 0, False
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
