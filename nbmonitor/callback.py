@@ -159,6 +159,8 @@ class MonitorCallback(TrainerCallback):
                 total_steps=int(state.max_steps) or None,
                 pad_token_id=getattr(tokenizer, "pad_token_id", None),
                 config=describe(self._trainer, model),
+                wrapped=self._trainer.model_wrapped,
+                exchanges=((self._trainer.accelerator, "gather"),),
             ),
             step=step,
             epochs=_epochs(args, state, kwargs.get("train_dataloader")),

@@ -136,6 +136,7 @@ class Engine:
         `last` is what a run that goes on from its file has come to.
         """
         self._refused.clear()
+        context.event = lambda kind, data: self.run.event(kind, None, data)
         self.assess(context)
         at = Step(step, time.time(), model=context.model)
         self._measure(at, "on_begin", context)
@@ -218,6 +219,7 @@ class Engine:
 
     def end(self, step: Step) -> None:
         """Let the probes measure the end, and wait for everything to arrive."""
+        self.settle(wait=True)
         self._measure(step, "on_end", step)
         self.settle(wait=True)
 

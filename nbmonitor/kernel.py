@@ -30,7 +30,23 @@ def _shell() -> Any:
         return None
     from IPython import get_ipython
 
-    return get_ipython()
+    shell = get_ipython()
+    return None if _forked(shell) else shell
+
+
+def _forked(shell: Any) -> bool:
+    """Whether this is a copy of the kernel's process: nobody hears what it sends."""
+    session = getattr(getattr(shell, "kernel", None), "session", None)
+    return int(getattr(session, "pid", 0) or os.getpid()) != os.getpid()
+
+
+def is_forked() -> bool:
+    """Whether this process was forked from a kernel, as `notebook_launcher` does."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return _forked(get_ipython())
 
 
 def current_kernel() -> Any:
@@ -43,9 +59,9 @@ def detect_host() -> Host:
     marimo = sys.modules.get("marimo")
     if marimo is not None and marimo.running_in_notebook():
         return "marimo"
-    if "google.colab" in sys.modules:
-        return "colab"
     shell = _shell()
+    if "google.colab" in sys.modules and not is_forked():
+        return "colab"
     if shell is None:
         return "none"
     if current_kernel() is None:

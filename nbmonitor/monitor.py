@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from nbmonitor import kernel
+from nbmonitor import kernel, ranks
 from nbmonitor.engine import Engine
 from nbmonitor.probe import Probe
 from nbmonitor.probes import discover
@@ -88,8 +88,12 @@ class TrainingMonitor(Steered, MonitorWidget):
             _check_trainer(trainer)
         self._run = Run(name)
         self._past: list[Run] = []
-        self._engine = Engine(self._run, [*discover(), *probes])
-        self._recording = Recording(run_dir, self._engine.panels)
+        # Of the processes of a distributed training, the first one shows and records.
+        self._leads = ranks.place().leads
+        everywhere = [*discover(), *probes]
+        wanted = [p for p in everywhere if self._leads or getattr(p, "every_rank", True)]
+        self._engine = Engine(self._run, wanted)
+        self._recording = Recording(run_dir if self._leads else False, self._engine.panels)
         self._session = Session(self._run, self._engine, self)
         self._sampler: Sampler | None = None
         self._attached: Any = None
@@ -98,8 +102,9 @@ class TrainingMonitor(Steered, MonitorWidget):
         super().__init__(theme=theme, autosave=autosave)
         from nbmonitor import picture
 
-        self.bind(self._run, self._engine.panels, picture.render, picture.describe)
-        self._session.steering.publish()
+        if self._leads:
+            self.bind(self._run, self._engine.panels, picture.render, picture.describe)
+            self._session.steering.publish()
         self._forget_cell_end = kernel.on_cell_end(self._cell_ended)
         if trainer is not None:
             self.attach(trainer)
@@ -278,7 +283,7 @@ class TrainingMonitor(Steered, MonitorWidget):
     def began(self) -> None:
         """Start sampling with the run."""
         self._stop_sampling()
-        self._sampler = Sampler(self._engine.tick)
+        self._sampler = Sampler(self._engine.tick if self._leads else self._run.settle)
         self._sampler.start()
         self.pump(force=True)
 

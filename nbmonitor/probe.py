@@ -24,7 +24,7 @@ probe that needs no more than that overrides `derive` alone and costs the traini
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -87,13 +87,22 @@ class Panel:
 
 @dataclass(slots=True)
 class Context:
-    """What a run consists of, when it begins. Anything may be None outside a Trainer."""
+    """What a run consists of, when it begins. Anything may be None outside a Trainer.
+
+    `wrapped` is the model as the loop calls it, where that is another (in DDP, say), and
+    `exchanges` are objects and names of methods in which a loop waits for its other processes.
+    `event(kind, data)` records that something happened, on any thread; `data["message"]` is
+    shown to people.
+    """
 
     model: Any = None
     optimizer: Any = None
     total_steps: int | None = None
     pad_token_id: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    wrapped: Any = None
+    exchanges: tuple[tuple[Any, str], ...] = ()
+    event: Callable[[str, dict[str, Any]], None] = lambda _kind, _data: None
 
 
 @dataclass(slots=True)
@@ -143,6 +152,8 @@ class Probe:
         For readers: what a measurement costs on the training thread.
     hears_repeats
         Whether `on_log` wants to hear, too, what repeats a value that the step itself carries.
+    every_rank
+        Whether it works on all processes of a distributed training; most on rank 0 alone.
     """
 
     name: ClassVar[str] = ""
@@ -151,6 +162,7 @@ class Probe:
     every: int = 1
     cost: ClassVar[str] = ""
     hears_repeats: ClassVar[bool] = True
+    every_rank: ClassVar[bool] = False
 
     def absent(self, context: Context) -> str:
         """Say why there is nothing to measure here, with what would change that, or ""."""
