@@ -175,8 +175,13 @@ class Session:
     def steer(self) -> None:
         """Apply what viewers have asked for; returns when the training is to go on."""
         if self.steering.controls.waiting:
+            spent = self._pause, self._evaluation
             self.steering.work()
-            self.paused()
+            # What a viewer asks for is no part of the training's own pace, nor to be expected
+            # again in the time that is left.
+            if self._mark is not None:
+                self._pause, self._evaluation = spent
+                self._mark = time.perf_counter()
 
     def paused(self, *, evaluation: bool = False) -> None:
         """Say that the time since the last mark went into something else than a step."""

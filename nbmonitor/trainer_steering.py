@@ -58,7 +58,9 @@ class TrainerSteering:
             reason = f"the training has {processes} processes and a control would reach only one"
             return dict.fromkeys(NAMES, reason)
         out: dict[str, str] = {}
-        own = "get_eval_dataloader" in vars(type(trainer))
+        # A Trainer that makes its own loader may evaluate on what it likes.
+        loader = getattr(type(trainer), "get_eval_dataloader", None)
+        own = not str(getattr(loader, "__module__", "")).startswith("transformers.")
         if getattr(trainer, "eval_dataset", None) is None and not own:
             out["evaluate"] = "the Trainer has no eval_dataset"
         if not hasattr(trainer, "_save_checkpoint"):

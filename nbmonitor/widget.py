@@ -16,6 +16,7 @@ import anywidget
 import traitlets as t
 
 from nbmonitor import kernel, wire
+from nbmonitor.colab import colab_mail
 from nbmonitor.controls import TENSOR as CONTROLS
 from nbmonitor.feed import page_tensor
 from nbmonitor.flusher import Flusher
@@ -83,6 +84,11 @@ class MonitorWidget(anywidget.AnyWidget):
 
     # ------------------------------------------------------------------ life
 
+    def open(self) -> None:
+        """Open the comm; a process forked from the kernel has nobody to talk to."""
+        if not kernel.is_forked():
+            super().open()
+
     def bind(
         self,
         run: Run,
@@ -103,13 +109,15 @@ class MonitorWidget(anywidget.AnyWidget):
         """
         self._picture, self._describe = picture, describe
         self._displayed = False
-        self._pump: Pump = shell_pump()
-        self._pump.adopt(str(self.comm.comm_id))
-        kernel.keep_to_subshell(self.comm)
+        self._pump: Pump = Pump(None) if self.comm is None else shell_pump()
+        if self.comm is not None:
+            self._pump.adopt(str(self.comm.comm_id))
+            kernel.keep_to_subshell(self.comm)
         self._known_obstacle = self._pump.reason
         self.capabilities = kernel.capabilities(self._known_obstacle)
         # Colab doesn't show what a thread sends (googlecolab/colabtools#3373).
         self._threaded = self.capabilities["host"] != "colab"
+        self._colab = None if self._threaded else colab_mail()
         self._bound = run
         self._flusher = Flusher(run, _Sink(self), panels)
         self._flusher.flush_now()
@@ -119,24 +127,36 @@ class MonitorWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Send what is left, stop the thread, close the comm."""
-        if self._bound is not None and self.comm is not None:
+        if self._bound is not None:
             self._flusher.close()
-            self._pump.disown(str(self.comm.comm_id))
+            if self.comm is not None:
+                self._pump.disown(str(self.comm.comm_id))
         super().close()
 
     # ------------------------------------------------------------------ the training thread
 
     def pump(self, *, force: bool = False) -> None:
         """Use a moment of the training thread for the page; cheap enough for every step."""
-        self._pump(force=force)
+        if self._bound is None:
+            return
+        answered = self._pump(force=force)
         if not self._threaded:
+            self._ask_colab(pump_works=answered > 0)
             self._flusher.flush()
         if self._pump.reason != self._known_obstacle:
             self._lost_pump()
 
+    def _ask_colab(self, *, pump_works: bool) -> None:
+        """Fetch the page's controls from where the pump may not reach."""
+        if pump_works:
+            self._colab = None
+        if self._colab is not None and self._bound is not None:
+            for message in self._colab(paused=self._bound.status == "paused"):
+                self._from_page(self, message, [])
+
     def flush(self, *, final: bool = False) -> None:
         """Bring what is new to the page; `final` waits until everything is sent."""
-        if final or not self._threaded:
+        if self._bound is not None and (final or not self._threaded):
             self._flusher.flush_now()
 
     def _lost_pump(self) -> None:
@@ -176,10 +196,9 @@ class MonitorWidget(anywidget.AnyWidget):
         Two outputs, because a host that knows widgets, but not this one any more, shows an
         error in place of anything else in the same output. The live view hides the picture.
         """
-        data, metadata = self._repr_mimebundle_() or ({}, {})
-        if self._bound is None:
-            kernel.publish(data, metadata)
+        if self._bound is None or self.comm is None:
             return
+        data, metadata = self._repr_mimebundle_() or ({}, {})
         kernel.publish({**data, "text/plain": self._describe(self._bound)}, metadata)
         kernel.publish(self._static(), display_id=self.picture_id)
         self._displayed = True
