@@ -157,3 +157,8 @@ function plain(v: number): string {
 export function keyLabel(key: string): string {
   return (key.split("/").pop() ?? key).replaceAll("_", " ");
 }
+
+/** Parts of a line of text, those that there are. */
+export function dotted(...parts: readonly (string | false | null | undefined)[]): string {
+  return parts.filter(Boolean).join(" · ");
+}

@@ -71,6 +71,14 @@ export class FrameLoop {
     });
   }
 
+  /** Paint at once what is dirty, on screen or not: for whoever takes a picture of it all. */
+  paintAll(): void {
+    if (this.#painting || this.#signal.aborted) return;
+    this.#cancel();
+    this.#paint(performance.now(), () => true);
+    this.#schedule();
+  }
+
   #remove(el: Element, entry: Entry): void {
     const beside = this.#entries.get(el);
     beside?.delete(entry);
@@ -106,11 +114,16 @@ export class FrameLoop {
   #frame(now: number): void {
     this.#scheduled = 0;
     if (!this.#wanted()) return;
+    this.#paint(now, (entry) => entry.visible);
+    this.#schedule();
+  }
+
+  #paint(now: number, which: (entry: Entry) => boolean): void {
     this.#painting = true;
     const changes: (() => void)[] = [];
     for (const beside of [...this.#entries.values()]) {
       for (const entry of [...beside]) {
-        if (!entry.dirty || !entry.visible) continue;
+        if (!entry.dirty || !which(entry)) continue;
         entry.dirty = false;
         this.#guarded(() => {
           const change = entry.paint(now);
@@ -121,7 +134,6 @@ export class FrameLoop {
     for (const change of changes) this.#guarded(change);
     for (const fn of [...this.#after]) this.#guarded(() => fn(now));
     this.#painting = false;
-    this.#schedule();
   }
 
   /** One view that throws must not freeze the others; the error still reaches the page's handler. */

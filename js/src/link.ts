@@ -105,8 +105,11 @@ export class LinkWatch implements Link {
 
   #lost(): void {
     if (ACTIVE.has(this.#runState())) {
-      const rest = "what you see is what this page had received";
-      this.#set("lost", `kernel lost${this.#where()}; ${rest}`);
+      const file = this.#model.get("config")?.run_file;
+      const rest = file
+        ? `, data safe in ${file}`
+        : "; what you see is what this page had received";
+      this.#set("lost", `kernel lost${this.#where()}${rest}`);
     } else {
       this.#set("lost", "kernel restarted; this run stays as it was");
     }

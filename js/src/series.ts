@@ -165,6 +165,66 @@ export class Series {
     return { x: chunk.x(i), value: chunk.last[i] as number };
   }
 
+  /** All points as they are kept, in stretches that follow each other; copies. */
+  stretches(): Stretch[] {
+    const out: Stretch[] = [];
+    for (let c = 0; c < this.#chunks.length; ) {
+      const { counts, base, rowBase } = this.#chunks[c] as Chunk;
+      let n = 0;
+      for (; c < this.#chunks.length; c++) {
+        const chunk = this.#chunks[c] as Chunk;
+        if ((chunk.counts === null) !== (counts === null)) break;
+        n += chunk.n;
+      }
+      out.push(this.#stretch(base, n, rowBase, counts !== null));
+    }
+    return out;
+  }
+
+  #stretch(base: number, n: number, offset: number, buckets: boolean): Stretch {
+    const last = new Float32Array(n);
+    const column = () => (buckets ? new Float32Array(n) : last);
+    const [min, max, mean, x] = [column(), column(), column(), new Float64Array(n)];
+    const counts = buckets ? new Uint32Array(n) : null;
+    const marks = buckets ? new Uint8Array(n) : null;
+    this.#each(base, base + n, (chunk, i0, i1) => {
+      const at = chunk.base - base;
+      for (let i = i0; i < i1; i++) x[at + i] = chunk.x(i);
+      last.set(chunk.last.subarray(i0, i1), at);
+      if (!buckets) return;
+      min.set(chunk.min.subarray(i0, i1), at);
+      max.set(chunk.max.subarray(i0, i1), at);
+      mean.set(chunk.mean.subarray(i0, i1), at);
+      if (chunk.counts) counts?.set(chunk.counts.subarray(i0, i1), at);
+      if (chunk.marks) marks?.set(chunk.marks.subarray(i0, i1), at);
+    });
+    return { id: this.spec.id, offset, x, min, max, mean, last, counts, marks };
+  }
+
+  /** The part of [x0, x1] that is kept in buckets wider than `width`, or null. */
+  coarse(x0: number, x1: number, width: number): [number, number] | null {
+    let found: [number, number] | null = null;
+    const from = Math.max(0, this.#firstFrom(x0) - 1);
+    const to = Math.min(this.#points, this.#firstAbove(x1) + 1);
+    let before = from > 0 ? this.#point(from - 1).x : (this.extent()?.[0] ?? x0);
+    this.#each(from, to, (chunk, i0, i1) => {
+      if (chunk.counts === null) {
+        before = chunk.x(i1 - 1);
+        return;
+      }
+      for (let i = i0; i < i1; i++) {
+        const x = chunk.x(i);
+        const wide = (chunk.counts[i] as number) > 1 && x - before > width;
+        if (wide && x > x0 && before < x1) {
+          const end = Math.min(x, x1);
+          found = [found ? found[0] : Math.max(before, x0), end];
+        }
+        before = x;
+      }
+    });
+    return found;
+  }
+
   /** The points of [x0, x1], at most `maxPoints` of them; see `Window`. */
   window(x0: number, x1: number, maxPoints: number): Window {
     const most = Math.max(4, Math.floor(maxPoints));

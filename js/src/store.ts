@@ -52,6 +52,11 @@ export class Store {
     return this.#events;
   }
 
+  /** Events that there were, with those that a packed history left out. */
+  get eventCount(): number {
+    return this.#older + this.#events.length;
+  }
+
   /** True until the first row, tensor or event. */
   get empty(): boolean {
     return this.#series.length === 0 && this.#tensors.size === 0 && this.#events.length === 0;
@@ -128,7 +133,7 @@ export class Store {
   have(): Hello {
     const have: Record<string, number> = {};
     for (const s of this.#series) if (s) have[s.spec.id] = s.rows;
-    return { kind: "hello", generation: this.#generation, have, events: this.#eventCount };
+    return { kind: "hello", generation: this.#generation, have, events: this.eventCount };
   }
 
   #declare(specs: readonly SeriesSpec[]): void {
@@ -152,13 +157,9 @@ export class Store {
   }
 
   #append(events: readonly RunEvent[], offset: number): Applied {
-    if (offset > this.#eventCount) return "gap";
-    this.#events.push(...events.slice(this.#eventCount - offset));
+    if (offset > this.eventCount) return "gap";
+    this.#events.push(...events.slice(this.eventCount - offset));
     return "ok";
-  }
-
-  get #eventCount(): number {
-    return this.#older + this.#events.length;
   }
 
   #reset(generation: number): void {

@@ -3,6 +3,7 @@
  * A view draws series; it knows no probe and no other view.
  */
 
+import type { Details } from "./details";
 import type { FrameLoop } from "./frame";
 import type { Live } from "./model";
 import type { Palette } from "./paint";
@@ -14,6 +15,8 @@ export interface ViewContext {
   readonly live: Live;
   readonly ui: UiState;
   readonly loop: FrameLoop;
+  /** Finer rows of old steps, for whoever zooms in. */
+  readonly details: Details;
   /** Colours of the present theme; `ui.on("look")` tells when they change. */
   readonly palette: () => Palette;
   /** Ends with the panel: every listener, observer and loop entry hangs on it. */

@@ -6,10 +6,11 @@
  */
 
 import { type Extent, extentOf, smoothed, smoothingSpan, union } from "../scale";
-import type { Series, Window } from "../series";
+import type { Window } from "../series";
+import type { Course } from "../splice";
 
-/** What a chart reads of a line: a series, or something computed that looks like one. */
-export type Source = Pick<Series, "spec" | "rows" | "extent" | "last" | "at" | "tailX" | "window">;
+/** What a chart reads of a line. */
+export type Source = Course;
 
 export type Column = (number | null | undefined)[];
 

@@ -7,6 +7,7 @@ import uPlot from "uplot";
 import { tickLabels } from "../format";
 import { colorOf, faded } from "../paint";
 import { clamp, type Extent, logTicks, moved, padded, stepTicks, ticks } from "../scale";
+import type { Point } from "../series";
 import { setAttr, type ViewContext } from "../view";
 import {
   type Curve,
@@ -19,8 +20,11 @@ import {
   straightened,
   yExtent,
 } from "./data";
-import { type Dot, dots, events, glow, nonfinite } from "./plugins";
+import { nearby } from "./events";
+import { markers } from "./markers";
+import { type Dot, dots, glow, nonfinite } from "./plugins";
 import { visibleRange, wholeRange } from "./range";
+import { fillTip, makeTip } from "./tip";
 
 export interface PlotOptions {
   /** Name of a colour in the palette for the first line. */
@@ -35,6 +39,9 @@ export interface PlotOptions {
   log: () => boolean;
   smooth: () => boolean;
 }
+
+/** How near to a marker, in pixels, one has to point. */
+const REACH = 6;
 
 /** uPlot series of one curve: low, high, line, smooth. */
 const PER_CURVE = 4;
@@ -56,7 +63,11 @@ export class Plot {
   #marks: Mark[] = [];
   #dots: Dot[] = [];
   #hovering = false;
+  #courses: readonly Source[] = [];
+  #tip: HTMLElement | null = null;
   lines: readonly Source[] = [];
+  /** Why a zoomed view shows old steps as a summary, or "". */
+  summary = "";
   /** Span of the smoothing that is drawn, in rows; 0 for none. */
   span = 0;
 
@@ -91,7 +102,8 @@ export class Plot {
     const log = this.#options.log();
     const smooth = this.#options.smooth();
     const points = clamp(width, 64, 4096);
-    const curves = this.lines.map((line) => readCurve(line, view, points, smooth));
+    this.#refine(view, points);
+    const curves = this.#courses.map((line) => readCurve(line, view, points, smooth));
     this.span = Math.max(0, ...curves.map((c) => c.span));
     const table = merge(curves, log);
     this.#marks = marksOf(curves);
@@ -115,6 +127,37 @@ export class Plot {
       plot.setScale("y", { min: y0, max: y1 });
     });
     setAttr(plot.ctx.canvas, "aria-label", label);
+  }
+
+  /** What line `index` was at `x`, as finely as it is drawn. */
+  at(index: number, x: number): Point | null {
+    return (this.#courses[index] ?? this.lines[index])?.at(x) ?? null;
+  }
+
+  /** In a zoomed view, take the lines as finely as the kernel tells them. */
+  #refine(view: Extent, points: number): void {
+    this.summary = "";
+    const zoomed = typeof this.#ctx.ui.get("range") !== "string";
+    this.#courses = this.lines;
+    if (!zoomed || this.#options.bare) return;
+    const refined = this.lines.map((line) => this.#ctx.details.refine(line, view, points));
+    this.#courses = refined.map(({ course }) => course);
+    this.summary = refined.find(({ summary }) => summary)?.summary ?? "";
+  }
+
+  /** Say what happened where the viewer points. Changes the document: call it after the canvases. */
+  showTip(): void {
+    const plot = this.#plot;
+    const x = this.#ctx.ui.get("cursor");
+    const [x0, x1] = this.#view;
+    const inside = plot !== null && x !== null && x >= x0 && x <= x1;
+    const reach = plot ? (REACH * (x1 - x0)) / Math.max(1, plot.over.clientWidth) : 0;
+    const { events } = this.#ctx.live.store;
+    const near = inside ? nearby(events, this.#ctx.palette(), x, reach) : null;
+    if (!near && !this.#tip) return;
+    this.#tip ??= makeTip(this.#el);
+    const at = near && plot ? plot.over.offsetLeft + plot.valToPos(near.step, "x") : 0;
+    fillTip(this.#tip, near, at, this.#size.width);
   }
 
   /** Put the crosshair where the viewer's cursor is, on whichever chart that is. */
@@ -220,10 +263,11 @@ export class Plot {
         setCursor: [(u) => this.#pointed(u)],
       },
       plugins: [
-        events(
+        markers(
           () => live.store.events,
           palette,
           () => this.#view,
+          !bare,
         ),
         glow(
           (series) => this.#lit(series),

@@ -1,11 +1,10 @@
 /**
- * What uPlot does not draw by itself: glow, gaps' non-finite marks, events, dots.
+ * What uPlot does not draw by itself: glow, gaps' non-finite marks, dots.
  * Each is a uPlot plugin that reads its data when it draws; none keeps any.
  */
 
 import uPlot from "uplot";
 import { faded, glowing, type Palette } from "../paint";
-import type { RunEvent } from "../wire.gen";
 import type { Mark } from "./data";
 
 export interface Dot {
@@ -84,70 +83,6 @@ function wedges(
   }
   if (kinds & 2) wedge(bbox.top, bbox.top + size);
   if (kinds & 4) wedge(bottom, bottom - size);
-}
-
-interface EventLook {
-  color: string;
-  /** A line through the plot rather than a tick at its foot. */
-  line: boolean;
-}
-
-/** How an event is drawn on a chart, or null if it is only listed. */
-export function eventLook(event: RunEvent, palette: Palette): EventLook | null {
-  switch (event.kind) {
-    case "resumed":
-    case "resume":
-      return { color: palette.gauge, line: true };
-    case "status":
-      return ["failed", "interrupted"].includes(String(event.data.status))
-        ? { color: palette.hot, line: true }
-        : null;
-    case "checkpoint":
-      return { color: palette.gauge, line: false };
-    case "evaluate":
-      return { color: palette.eval, line: false };
-    case "alert":
-    case "probe_error":
-      return { color: palette.warn, line: true };
-    default:
-      return null;
-  }
-}
-
-/** Events as dashed lines and ticks along x. */
-export function events(
-  all: () => readonly RunEvent[],
-  palette: () => Palette,
-  view: () => readonly [number, number],
-): uPlot.Plugin {
-  return {
-    hooks: {
-      drawAxes: (u) => {
-        const { ctx, bbox } = u;
-        const ratio = uPlot.pxRatio;
-        const [x0, x1] = view();
-        const last = new Map<string, number>();
-        ctx.save();
-        for (const event of all()) {
-          if (event.step < x0 || event.step > x1) continue;
-          const look = eventLook(event, palette());
-          if (!look) continue;
-          const at = Math.round(u.valToPos(event.step, "x", true));
-          if (at - (last.get(event.kind) ?? Number.NEGATIVE_INFINITY) < 3 * ratio) continue;
-          last.set(event.kind, at);
-          ctx.fillStyle = faded(look.color, look.line ? 0.6 : 0.9);
-          if (look.line) {
-            for (let y = 0; y < bbox.height; y += 6 * ratio) {
-              ctx.fillRect(at, bbox.top + y, ratio, 3 * ratio);
-            }
-          } else {
-            ctx.fillRect(at, bbox.top + bbox.height - 5 * ratio, 2 * ratio, 5 * ratio);
-          }
-        }
-        ctx.restore();
-      },
-    },
-  };
 }
 
 /** Points that a line alone would not show. */

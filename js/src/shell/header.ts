@@ -4,6 +4,7 @@ import type { Live } from "../model";
 import { ROLLING, type UiState } from "../ui";
 import { button, h, setAttr, setText } from "../view";
 
+const OVER = new Set(["finished", "interrupted", "failed"]);
 const LINKS = { live: "LIVE", quiet: "QUIET", lost: "KERNEL LOST", saved: "SAVED" } as const;
 
 function tools(ui: UiState, signal: AbortSignal): HTMLElement {
@@ -65,8 +66,14 @@ function tools(ui: UiState, signal: AbortSignal): HTMLElement {
   return h("div", { class: "nbm-tools" }, range, theme, scan);
 }
 
-/** Build the title bar, the progress bar and the banner into `root`. */
-export function mountHeader(root: HTMLElement, live: Live, ui: UiState, signal: AbortSignal): void {
+/** Build the title bar and the progress bar into `root`; `extra` stands among the tools. */
+export function mountHeader(
+  root: HTMLElement,
+  live: Live,
+  ui: UiState,
+  extra: readonly HTMLElement[],
+  signal: AbortSignal,
+): void {
   const about = h("div", { class: "nbm-about" });
   const state = h("span", { class: "nbm-state", role: "status" });
   const link = h("span", { class: "nbm-link" });
@@ -82,7 +89,8 @@ export function mountHeader(root: HTMLElement, live: Live, ui: UiState, signal: 
     },
     fill,
   );
-  const banner = h("div", { class: "nbm-banner", role: "alert", hidden: true });
+  const own = tools(ui, signal);
+  own.append(...extra);
   root.append(
     h(
       "header",
@@ -91,10 +99,9 @@ export function mountHeader(root: HTMLElement, live: Live, ui: UiState, signal: 
       about,
       state,
       link,
-      tools(ui, signal),
+      own,
     ),
     bar,
-    banner,
   );
 
   const showAbout = () => {
@@ -112,32 +119,13 @@ export function mountHeader(root: HTMLElement, live: Live, ui: UiState, signal: 
     showLink();
   };
   const showLink = () => {
-    setAttr(link, "data-link", live.link.state);
-    setText(link, LINKS[live.link.state]);
-    setAttr(link, "title", [live.link.message, live.link.note].filter(Boolean).join("\n") || null);
-    showBanner();
-  };
-  const showBanner = () => {
-    const { state: now, message, detail } = live.get("status");
-    const ended = now === "failed" || now === "interrupted";
-    const lines: Node[] = [];
-    if (ended && (message || detail)) {
-      lines.push(
-        h("b", {}, now.toUpperCase()),
-        document.createTextNode(message || detail.split("\n").pop() || ""),
-      );
-      if (message && detail && detail !== message) {
-        lines.push(
-          detail.includes("\n") ? h("pre", {}, detail) : document.createTextNode(` · ${detail}`),
-        );
-      }
-    } else if (live.link.state === "lost") {
-      lines.push(h("b", {}, LINKS.lost), document.createTextNode(live.link.message));
-    }
-    setAttr(banner, "data-kind", now === "failed" ? "failed" : live.link.state);
-    banner.hidden = lines.length === 0;
-    const text = lines.map((n) => n.textContent).join("");
-    if (banner.textContent !== text) banner.replaceChildren(...lines);
+    const { state: now, message, note } = live.link;
+    // A kernel that is there, with nothing to send any more.
+    const idle = now === "live" && OVER.has(live.get("status").state);
+    setAttr(link, "data-link", idle ? "idle" : now);
+    setText(link, idle ? "IDLE" : LINKS[now]);
+    const why = idle ? "the kernel is there; this run is over" : message;
+    setAttr(link, "title", [why, note].filter(Boolean).join("\n") || null);
   };
   live.onTrait("config", showAbout, signal);
   live.onTrait("status", showState, signal);

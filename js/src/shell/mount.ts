@@ -1,12 +1,18 @@
 /** The dashboard: shell around panels. Everything it makes ends with the signal. */
 
+import { Controls } from "../controls";
+import { Details } from "../details";
 import { FrameLoop } from "../frame";
 import type { Live } from "../model";
 import { type Palette, readPalette } from "../paint";
 import { UiState } from "../ui";
 import { h, setAttr } from "../view";
+import { mountBanner } from "./banner";
+import { mountControls } from "./controls";
+import { makeExporter } from "./exports";
 import { mountFooter } from "./footer";
 import { mountHeader, showBeat, showProgress } from "./header";
+import { makeNotice } from "./notice";
 import { mountTabs } from "./tabs";
 import { followTheme } from "./theme";
 
@@ -33,8 +39,14 @@ export function mountDashboard(el: HTMLElement, live: Live, signal: AbortSignal)
   );
   ui.on("scanlines", () => root.toggleAttribute("data-scanlines", ui.get("scanlines")), signal);
   followTheme(live, ui, signal);
-  mountHeader(root, live, ui, signal);
-  mountTabs(root, { live, ui, loop, palette }, signal);
+  const notice = makeNotice(signal);
+  const exporter = makeExporter(root, { live, ui, loop, palette, notice }, signal);
+  mountHeader(root, live, ui, [exporter.menu], signal);
+  mountControls(root, live, new Controls(live, signal), notice, signal);
+  mountBanner(root, live, signal);
+  const details = new Details(live, signal);
+  const save = exporter.panel;
+  mountTabs(root, { live, ui, loop, palette, details, save }, signal);
   mountFooter(root, live, signal);
   announce(root, live, loop, signal);
 }

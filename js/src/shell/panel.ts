@@ -1,17 +1,22 @@
 /** The frame of a panel: title, collapse, tools, and the view inside. */
 
+import type { Details } from "../details";
 import type { FrameLoop } from "../frame";
 import type { Live } from "../model";
 import type { Palette } from "../paint";
 import type { UiState } from "../ui";
 import { h, setAttr, type View } from "../view";
 import type { PanelSpec } from "../wire.gen";
+import { pictureButton } from "./exports";
 
 /** What all panels of a dashboard share. */
 export interface Shared {
   readonly live: Live;
   readonly ui: UiState;
   readonly loop: FrameLoop;
+  readonly details: Details;
+  /** Save a panel as a picture. */
+  readonly save: (panel: HTMLElement, title: string) => void;
   readonly palette: () => Palette;
 }
 
@@ -21,6 +26,9 @@ const VIEWS = new Map(
     (module) => [module.default.name, module.default],
   ),
 );
+
+/** Views that are words rather than a picture. */
+const TEXT = new Set(["readouts", "log"]);
 
 function absentRow(spec: PanelSpec): HTMLElement {
   return h(
@@ -75,8 +83,13 @@ export function mountPanel(spec: PanelSpec, shared: Shared, signal: AbortSignal)
   }
   panel.append(body);
   const view = VIEWS.get(spec.view);
-  if (view) view.mount(body, { ...shared, spec, signal, tools });
-  else {
+  if (view) {
+    view.mount(body, { ...shared, spec, signal, tools });
+    if (!TEXT.has(view.name)) {
+      const title = spec.title || spec.id;
+      tools.append(pictureButton(() => shared.save(panel, title), title, signal));
+    }
+  } else {
     const known = [...VIEWS.keys()].sort().join(", ");
     body.append(
       h("div", { class: "nbm-empty" }, `view "${spec.view}" is not known here; one of ${known} is`),

@@ -30,19 +30,41 @@ function arranged(specs: readonly PanelSpec[]): PanelSpec[] {
   );
 }
 
-/** Columns of each panel: as asked, but the last of a row takes what would stay empty. */
-export function spans(specs: readonly PanelSpec[]): number[] {
-  const out = specs.map((s) => (s.absent ? COLUMNS : Math.min(COLUMNS, Math.max(1, s.span))));
-  let used = 0;
-  for (let i = 0; i < out.length; i++) {
-    used += out[i]!;
-    const next = out[i + 1] ?? COLUMNS;
-    if (used + next > COLUMNS) {
-      out[i]! += COLUMNS - used;
+/** Rows of panels by the columns they ask for: indices from one row's first to its last. */
+function rowsOf(widths: readonly number[]): [from: number, to: number][] {
+  const rows: [number, number][] = [];
+  let used = COLUMNS;
+  for (const [i, width] of widths.entries()) {
+    if (used + width > COLUMNS) {
+      rows.push([i, i]);
       used = 0;
     }
+    rows[rows.length - 1]![1] = i;
+    used += width;
   }
-  return out;
+  return rows;
+}
+
+/**
+ * Columns of each panel: as asked, but the last of a row takes what would stay empty. A
+ * collapsed one beside open ones gets a line of its own, so that they leave no hole under it.
+ */
+export function spans(
+  specs: readonly PanelSpec[],
+  collapsed: ReadonlySet<string> = new Set(),
+): number[] {
+  const asked = specs.map((s) => (s.absent ? COLUMNS : Math.min(COLUMNS, Math.max(1, s.span))));
+  const folded = specs.map((s) => collapsed.has(s.id));
+  for (const [from, to] of rowsOf(asked)) {
+    const row = folded.slice(from, to + 1);
+    if (row.every((yes) => yes === row[0])) continue;
+    for (let i = from; i <= to; i++) if (folded[i]) asked[i] = COLUMNS;
+  }
+  for (const [from, to] of rowsOf(asked)) {
+    const used = asked.slice(from, to + 1).reduce((sum, width) => sum + width, 0);
+    asked[to]! += COLUMNS - used;
+  }
+  return asked;
 }
 
 /** Build the tabs into `root` and follow the `panels` trait until `signal` aborts. */
@@ -138,7 +160,7 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
     for (const name of [...pages.keys()]) if (!names.includes(name)) pages.delete(name);
     for (const name of names) {
       const own = arranged(specs.filter((spec) => spec.tab === name));
-      const widths = spans(own);
+      const widths = spans(own, shared.ui.get("collapsed"));
       const panels = own.map((spec, i) => {
         const el = panelOf(spec);
         el.style.setProperty("--span", String(widths[i]));
@@ -158,6 +180,7 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
     select(names.includes(shared.ui.get("tab")) ? shared.ui.get("tab") : (names[0] ?? ""));
   };
   shared.live.onTrait("panels", sync, signal);
+  shared.ui.on("collapsed", sync, signal);
   sync();
 }
 

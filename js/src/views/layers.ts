@@ -1,11 +1,12 @@
 /** Norms per layer over steps: a heat map, or a line per layer. */
 
+import { told } from "../chart/crosshair";
 import type { Source } from "../chart/data";
 import { drawAxes, drawHeat, type Frame, heatExtent } from "../chart/heat";
 import { type Choice, type Choices, choicesOf, layerRows } from "../chart/layers";
 import { Plot } from "../chart/plot";
 import { visibleRange } from "../chart/range";
-import { exact, grouped, keyLabel, short } from "../format";
+import { dotted, exact, grouped, keyLabel, short } from "../format";
 import { mixed } from "../paint";
 import {
   button,
@@ -168,13 +169,20 @@ const layers: View = {
         const left = frame.left + ((x - view[0]) / (view[1] - view[0])) * frame.width;
         cursor.style.transform = `translateX(${Math.round(left)}px)`;
       }
-      if (asLines) plot.paintCursor();
+      if (asLines) {
+        plot.paintCursor();
+        plot.showTip();
+      }
       const row = hovered === null ? undefined : rows[hovered];
-      const point = x === null ? row?.last() : row?.at(x);
+      const { point } = told(
+        x,
+        (at) => row?.at(at),
+        () => row?.last(),
+      );
       setText(
         note,
         row && point
-          ? `${row.spec.label} · step ${grouped(point.x)} · ${exact(point.value)}`
+          ? dotted(row.spec.label, `step ${grouped(point.x)}`, exact(point.value))
           : `${rows.length} layers`,
       );
     };

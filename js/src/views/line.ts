@@ -1,8 +1,10 @@
 /** Series over steps: one chart, one legend, toggles for the logarithm and the smoothing. */
 
+import { told } from "../chart/crosshair";
 import type { Source } from "../chart/data";
 import { Plot } from "../chart/plot";
-import { exact, grouped, keyLabel, withUnit } from "../format";
+import { showSummary } from "../chart/summary";
+import { dotted, exact, grouped, keyLabel, withUnit } from "../format";
 import type { Series } from "../series";
 import { button, h, onResize, setAttr, setText, type View, type ViewContext } from "../view";
 
@@ -73,6 +75,13 @@ const line: View = {
       log,
       smooth,
     });
+    const chipBox = h("div", { class: "nbm-chips" });
+    legend.append(chipBox);
+    const show = () => {
+      chips(chipBox, plot, ui.get("cursor"));
+      showSummary(legend, plot.summary);
+      plot.showTip();
+    };
     const painted = ctx.loop.add(
       el,
       () => {
@@ -83,7 +92,7 @@ const line: View = {
         if (!none) plot.paint(describe(spec.title, plot.lines));
         return () => {
           if (none) setText(empty, emptyText(ctx));
-          chips(legend, plot, ui.get("cursor"));
+          show();
         };
       },
       signal,
@@ -92,7 +101,7 @@ const line: View = {
       el,
       () => {
         plot.paintCursor();
-        return () => chips(legend, plot, ui.get("cursor"));
+        return show;
       },
       signal,
     );
@@ -105,6 +114,7 @@ const line: View = {
       signal,
     );
     live.store.onChange(painted.dirty, signal);
+    ctx.details.onChange(painted.dirty, signal);
     live.onTrait("status", painted.dirty, signal);
     for (const topic of ["range", "logY", "raw", "look"] as const)
       ui.on(topic, painted.dirty, signal);
@@ -130,15 +140,23 @@ function chips(legend: HTMLElement, plot: Plot, cursor: number | null): void {
   while (legend.children.length > wanted) legend.lastElementChild?.remove();
   while (legend.children.length < wanted) legend.append(h("span", {}, h("i"), h("em"), h("b")));
   if (lines.length === 0) return;
-  const at = cursor === null ? null : (lines[0]?.at(cursor)?.x ?? null);
+  const { step } = told(
+    cursor,
+    (x) => plot.at(0, x),
+    () => null,
+  );
   const note = plot.span > 0 ? `ema ${plot.span}` : "";
   const more = plot.lines.length > MOST ? `+${plot.lines.length - MOST} more` : "";
   const head = legend.children[0]!;
-  setText(head, [at === null ? "" : `step ${grouped(at)}`, note, more].filter(Boolean).join(" · "));
+  setText(head, dotted(step, note, more));
   lines.forEach((series, index) => {
     const chip = legend.children[index + 1]!;
     const [mark, name, value] = [...chip.children] as [HTMLElement, HTMLElement, HTMLElement];
-    const point = cursor === null ? series.last() : series.at(cursor);
+    const { point } = told(
+      cursor,
+      (x) => plot.at(index, x),
+      () => series.last(),
+    );
     setAttr(mark, "style", `--c:${plot.color(index)}`);
     setText(name, lines.length > 1 ? `${keyLabel(series.spec.key)} ` : "");
     const text = !point

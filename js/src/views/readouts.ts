@@ -2,7 +2,7 @@
 
 import { duration, grouped, short } from "../format";
 import { h, setAttr, setText, type View, type ViewContext } from "../view";
-import type { Status } from "../wire.gen";
+import type { RunEvent, Status } from "../wire.gen";
 
 interface Item {
   id: string;
@@ -12,13 +12,31 @@ interface Item {
 
 interface Shown {
   text: string;
+  /** In place of the item's own label. */
+  label?: string;
   /** Set smaller behind the text: the total. */
   total?: string;
   title: string;
   bad?: boolean;
 }
 
-const RUNNING = new Set(["running", "paused"]);
+const OVER = new Set(["finished", "interrupted", "failed"]);
+
+/** Seconds from the last start to the end, as the events of the run tell; null if they don't. */
+export function took(events: readonly RunEvent[]): number | null {
+  let start: number | null = null;
+  let end: number | null = null;
+  let before = "";
+  for (const { kind, time, data } of events) {
+    if (kind !== "status") continue;
+    const state = String(data.status);
+    // Going on after a pause is no new start.
+    if (state === "running" && before !== "paused") [start, end] = [time, null];
+    else if (OVER.has(state)) end = time;
+    before = state;
+  }
+  return start === null || end === null || end < start ? null : end - start;
+}
 
 function missing(item: Item, status: Status): Shown {
   const why =
@@ -32,8 +50,11 @@ function missing(item: Item, status: Status): Shown {
 function read(item: Item, ctx: ViewContext): Shown {
   const status = ctx.live.get("status");
   const last = ctx.live.store.series(item.key)?.last() ?? null;
-  if (item.id === "eta" && !RUNNING.has(status.state) && status.state !== "waiting") {
-    return { text: "–", title: `ETA: the run is ${status.state}` };
+  if (item.id === "eta" && OVER.has(status.state)) {
+    const seconds = took(ctx.live.store.events);
+    if (seconds === null) return { text: "–", title: `ETA: the run is ${status.state}` };
+    const title = "from the start of the training to its end, pauses included";
+    return { text: duration(seconds), label: "DURATION", title };
   }
   if (!last) return missing(item, status);
   const value = last.value;
@@ -67,22 +88,19 @@ const readouts: View = {
       const value = document.createTextNode("–");
       const total = h("small");
       const figure = h("b", {}, value, total);
-      const hint = item.id === "eta" ? `${item.label} (est.)` : item.label;
-      const cell = h(
-        "div",
-        { class: "nbm-readout", "data-readout": item.id },
-        h("div", {}, hint),
-        figure,
-      );
+      const label = item.id === "eta" ? `${item.label} (est.)` : item.label;
+      const name = h("div", {}, label);
+      const cell = h("div", { class: "nbm-readout", "data-readout": item.id }, name, figure);
       box.append(cell);
-      return { item, cell, figure, value, total };
+      return { item, label, name, cell, figure, value, total };
     });
     el.append(box);
     const painted = ctx.loop.add(
       el,
       () => () => {
-        for (const { item, cell, figure, value, total } of cells) {
+        for (const { item, label, name, cell, figure, value, total } of cells) {
           const shown = read(item, ctx);
+          setText(name, shown.label ?? label);
           if (value.data !== shown.text) value.data = shown.text;
           setText(total, shown.total ?? "");
           setAttr(cell, "title", shown.title);

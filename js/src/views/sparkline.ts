@@ -1,7 +1,9 @@
 /** One course with its statistics beneath: throughput of tokens. */
 
+import { told } from "../chart/crosshair";
 import { Plot } from "../chart/plot";
-import { counted, grouped, withUnit } from "../format";
+import { showSummary } from "../chart/summary";
+import { counted, dotted, grouped, withUnit } from "../format";
 import type { Series } from "../series";
 import { h, onResize, setText, type View } from "../view";
 
@@ -41,10 +43,14 @@ const sparkline: View = {
     const plot = new Plot(host, ctx, { color, unit: "", log: () => false, smooth: () => true });
     const show = () => {
       const series = live.store.series(key);
-      const cursor = ui.get("cursor");
-      const point = cursor === null ? series?.last() : series?.at(cursor);
-      const at = cursor === null || !point ? "" : `step ${grouped(point.x)} · `;
-      setText(now, point ? at + withUnit(point.value, series?.spec.unit ?? "") : "–");
+      const { point, step } = told(
+        ui.get("cursor"),
+        (x) => plot.at(0, x),
+        () => series?.last(),
+      );
+      setText(now, point ? dotted(step, withUnit(point.value, series?.spec.unit ?? "")) : "–");
+      showSummary(legend, plot.summary);
+      plot.showTip();
     };
     const painted = ctx.loop.add(
       el,
@@ -82,6 +88,7 @@ const sparkline: View = {
       signal,
     );
     live.store.onChange(painted.dirty, signal);
+    ctx.details.onChange(painted.dirty, signal);
     for (const topic of ["range", "look"] as const) ui.on(topic, painted.dirty, signal);
     ui.on("cursor", pointed.dirty, signal);
   },

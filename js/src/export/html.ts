@@ -1,0 +1,79 @@
+/**
+ * A run as one HTML file that opens from a disk, with the same front end and no network.
+ * Owns the few lines of HTML; what stands in the data is `standalone.ts`'s matter.
+ */
+
+import type { Live, Traits } from "../model";
+import { headerOf, packHistory } from "../pack";
+import { bytesOf, share, thinned } from "../thin";
+import { resolution } from "./resolution";
+
+/** Bytes of rows in a file; base64 makes a third more of them. */
+export const BUDGET = 700_000;
+
+const escaped = (text: string) =>
+  text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/"/g, "&quot;");
+
+function base64(bytes: Uint8Array): string {
+  let out = "";
+  // In slices: a call takes only so many arguments.
+  for (let i = 0; i < bytes.length; i += 0x8000) {
+    out += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+  }
+  return btoa(out);
+}
+
+/** The file around `data`, which is JSON; every `<` in it is written as an escape. */
+export function page(title: string, background: string, data: string): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${escaped(title)}</title>
+<style>body { margin: 0; padding: 8px; background: ${background}; }</style>
+</head>
+<body>
+<div id="nbmonitor"></div>
+<script type="application/json" id="nbmonitor-data">${data.replaceAll("<", "\\u003c")}</script>
+<script type="module">
+const data = JSON.parse(document.getElementById("nbmonitor-data").textContent);
+const url = URL.createObjectURL(new Blob([data.module], { type: "text/javascript" }));
+const { mountStandalone } = await import(url);
+mountStandalone(document.getElementById("nbmonitor"), data);
+</script>
+</body>
+</html>
+`;
+}
+
+export interface Html {
+  text: string;
+  resolution: string;
+}
+
+/** The run of `live` as a file; throws if the host doesn't show the source of this page. */
+export function toHtml(
+  live: Live,
+  look: { theme: Traits["theme"]; background: string },
+  title: string,
+  made: string,
+): Html {
+  const source = live.source?.();
+  if (!source) throw new Error("this host doesn't show the page's own source; use run.to_html()");
+  const { store } = live;
+  const whole = store.match("*").map((series) => series.stretches());
+  const most = share(whole.map(bytesOf), BUDGET);
+  const rows = whole.flatMap((stretches) => thinned(stretches, most));
+  const told = resolution(rows);
+  const data = {
+    panels: live.get("panels"),
+    config: live.get("config"),
+    status: live.get("status"),
+    theme: look.theme,
+    history: base64(packHistory(headerOf(store), rows)),
+    note: `exported ${made}: ${told}`,
+    ...source,
+  };
+  return { text: page(title, look.background, JSON.stringify(data)), resolution: told };
+}
