@@ -169,10 +169,13 @@ class Run(Exports):
             column = self._column(key)
             column.summary, column.rows = old, int(old.counts.sum())
 
-    def lay_events(self, events: Iterable[wire.RunEvent]) -> None:
-        """Add events that were recorded before."""
+    def lay_events(self, events: Iterable[wire.RunEvent], *, first: bool = False) -> None:
+        """Add events that were recorded before; with `first`, before those that there are."""
         with self._lock:
-            self._events.extend(events)
+            if first and self._events:
+                self.generation += 1
+            at = 0 if first else len(self._events)
+            self._events[at:at] = events
         self.changed.set()
 
     def forget(self) -> None:
@@ -281,6 +284,11 @@ class Run(Exports):
         with self._lock:
             number = self._ids.get(key)
             return None if number is None else self._columns[number].last
+
+    def dtype(self, key: str) -> str:
+        """Precision of a series: "float32" or "float64"."""
+        with self._lock:
+            return self._declared.find(key).dtype
 
     def points(self, key: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """Return steps (n,) and values (n,) of a series; for folded rows, the last of each bucket.
