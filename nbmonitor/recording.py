@@ -71,6 +71,7 @@ class Recording:
             of every series up to `step`. The Run then holds the steps before.
         """
         try:
+            from nbmonitor import recovery
             from nbmonitor.runfile import Recorder, new_path, reader
         except ImportError:
             return None
@@ -79,17 +80,20 @@ class Recording:
             return None
         self.close()
         last: dict[str, float] | None = None
-        path = reader.find_checkpoint(directory, step) if step and not run.step else None
+        path = None
+        if step and not run.step:
+            path = reader.find_checkpoint(directory, step, config.get("output_dir"))
         if path is not None:
-            reader.load(run, path)
+            recovery.recover(path)
+            with reader.RunFile(path) as file:
+                file.load(run)
+                last = file.last_until(step)
             run.journal = Recorder.reopen(run, path, self._panels)
-            values = {key: run.last(key) for key in run.keys}
-            last = {key: value for key, value in values.items() if value is not None}
         else:
             name = run.config.get("name") or config.get("name") or config.get("model") or "run"
             path = new_path(directory, str(name))
             run.journal = Recorder(run, path, self._panels)
-        run.path = path
+        run.path, run.archive = path, reader.archive(path)
         run.config = {**run.config, "run_file": str(path)}
         self._open = run
         self._folding = Sampler(self._fold, FOLD_EVERY, name="nbmonitor-recorder")

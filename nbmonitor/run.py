@@ -21,7 +21,8 @@ from nbmonitor.declarations import Declarations
 from nbmonitor.export import Archive, Exports, Held
 from nbmonitor.probe import Series
 from nbmonitor.record import Journal, Row, Tensor
-from nbmonitor.series import Buckets, Column
+from nbmonitor.recorded import Recorded
+from nbmonitor.series import Column
 
 STATUSES = ("waiting", "running", "paused", "finished", "interrupted", "failed")
 MEMORY = 64 * 2**20
@@ -33,7 +34,7 @@ def _nothing() -> None:
     """Stand in for `Run.settle` until an engine is attached."""
 
 
-class Run(Exports):
+class Run(Exports, Recorded):
     """The live record.
 
     Parameters
@@ -151,38 +152,6 @@ class Run(Exports):
             for at in np.flatnonzero(~np.isfinite(values)).tolist():
                 self._note_nonfinite(key, int(x[at]), float(values[at]), rows[at][2])
         return sealed
-
-    def lay(self, key: str, steps: wire.Floats, values: wire.Floats) -> None:
-        """Add rows of one series that were recorded before, with whatever was to be noted."""
-        with self._lock:
-            column = self._column(key)
-            if len(steps):
-                x = np.maximum.accumulate(np.maximum(steps, column.last_x or 0.0))
-                self.step = max(self.step, int(x[-1]))
-                if column.extend(x, values):
-                    self._bound()
-        self.changed.set()
-
-    def lay_buckets(self, key: str, old: Buckets) -> None:
-        """Let a series, still without rows, begin with buckets."""
-        with self._lock:
-            column = self._column(key)
-            column.summary, column.rows = old, int(old.counts.sum())
-
-    def lay_events(self, events: Iterable[wire.RunEvent], *, first: bool = False) -> None:
-        """Add events that were recorded before; with `first`, before those that there are."""
-        with self._lock:
-            if first and self._events:
-                self.generation += 1
-            at = 0 if first else len(self._events)
-            self._events[at:at] = events
-        self.changed.set()
-
-    def forget(self) -> None:
-        """Empty the record, to be filled anew: its history was rewritten elsewhere."""
-        with self._lock:
-            self._clear()
-            self.generation += 1
 
     def _note_nonfinite(self, key: str, step: int, value: float, time: float) -> None:
         seen = self._nonfinite.get(key, 0) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,3 +40,17 @@ def frame(series: Mapping[str, Points]) -> pd.DataFrame:
             column[np.searchsorted(steps, x)] = values
         columns[key] = column
     return pd.DataFrame(columns)
+
+
+def records(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Lay records out as a table of these columns, empty where a record has nothing."""
+    import pandas as pd
+
+    return pd.DataFrame(list(rows), columns=list(columns))
+
+
+def moments(seconds: Any) -> Any:
+    """Seconds since the epoch as times in UTC, NaT where there are none."""
+    import pandas as pd
+
+    return pd.to_datetime(pd.to_numeric(seconds), unit="s", utc=True)

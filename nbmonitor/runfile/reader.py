@@ -35,13 +35,17 @@ _PATIENCE = 2.0
 
 @dataclass(slots=True)
 class Cursor:
-    """How far a file was read: the last row of each table, events, tensors, its generation."""
+    """How far a file was read: the last row of each table, events, tensors, its generation.
+
+    `panels` are those that the file had then.
+    """
 
     tables: dict[str, int] = field(default_factory=dict)
     events: int = 0
     tensors: int = 0
     series: int = 0
     generation: int = 0
+    panels: list[wire.PanelSpec] = field(default_factory=list)
 
 
 class RunFile:
@@ -150,6 +154,21 @@ class RunFile:
                 for kind, step, at, data in found
             ]
 
+    def last_until(self, step: int) -> dict[str, float]:
+        """Values of all series as they stood at a step."""
+        out: dict[str, float] = {}
+        with self._explained():
+            for s in self.series:
+                table, column = schema.quote(s.table), schema.quote(s.column)
+                query = (
+                    f"SELECT {column} FROM {table} WHERE step <= ? AND {column} IS NOT NULL "  # noqa: S608
+                    "ORDER BY n DESC LIMIT 1"
+                )
+                found = self._db.execute(query, (step,)).fetchone()
+                if found is not None:
+                    out[s.key] = float(found[0])
+        return out
+
     def steps_of(self, kind: str) -> list[tuple[int, dict[str, Any]]]:
         """Steps and data of all events of a kind."""
         with self._explained():
@@ -188,8 +207,9 @@ class RunFile:
             self._put(run, cursor)
         events = self.events(cursor.events)
         if events:
-            run.lay_events(events)
+            run.lay_events(events, first=not cursor.events)
             cursor.events += len(events)
+        cursor.panels = self.meta.get("panels") or []
         self._state(run)
 
     def _declare(self, run: Run, cursor: Cursor) -> None:
