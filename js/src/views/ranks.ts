@@ -74,7 +74,8 @@ function gpuText(ctx: ViewContext, rank: number): string | null {
   const use = last(ctx, `rank/${rank}/gpu_utilization`);
   if (memory === undefined && use === undefined) return null;
   const parts = [];
-  if (memory !== undefined) parts.push(total ? `${bytes(memory)} / ${bytes(total)}` : bytes(memory));
+  if (memory !== undefined)
+    parts.push(total ? `${bytes(memory)} / ${bytes(total)}` : bytes(memory));
   if (use !== undefined) parts.push(withUnit(use, "%"));
   return parts.join(" · ");
 }
@@ -110,7 +111,8 @@ function update(row: Row, ctx: ViewContext, rank: number, pace: ReturnType<typeo
   setAttr(row.fill, "style", `transform:scaleX(${clamp(part, 0, 1).toFixed(3)})`);
   setAttr(row.fill, "data-hot", state === LAGS ? "" : null);
   const whole = shown("step_time", spell);
-  const about = pace.name === "work_time" ? "own work, without waiting for the others" : "whole step";
+  const about =
+    pace.name === "work_time" ? "own work, without waiting for the others" : "whole step";
   setAttr(row.cells.pace, "title", whole ? `${about}; a whole step takes ${whole}` : about);
 }
 
@@ -151,7 +153,12 @@ const view: View = {
     const spread = h("div", { class: "nbm-note", "data-readout": "loss-spread" });
     const heads = COLUMNS.map(([name, text]) => h("th", { scope: "col", "data-cell": name }, text));
     const body = h("tbody");
-    const table = h("table", { class: "nbm-log nbm-ranks" }, h("thead", {}, h("tr", {}, ...heads)), body);
+    const table = h(
+      "table",
+      { class: "nbm-log nbm-ranks" },
+      h("thead", {}, h("tr", {}, ...heads)),
+      body,
+    );
     el.append(line, h("div", { class: "nbm-scroll", tabindex: 0 }, table), spread);
     const rows = new Map<number, Row>();
     let generation = -1;
