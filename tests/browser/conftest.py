@@ -55,3 +55,20 @@ def notebook(
     yield open_notebook
     server.stop_kernels()
     assert [error for page in opened for error in page.errors] == []
+
+
+@pytest.fixture
+def elsewhere(browser: Browser) -> Iterator[Callable[..., Notebook]]:
+    """Open a notebook that is there in a browser of its own, whose console must stay clean too."""
+    opened: list[Notebook] = []
+    contexts: list[BrowserContext] = []
+
+    def open_notebook(server: Server, name: str, host: str = "lab") -> Notebook:
+        contexts.append(browser.new_context(viewport={"width": 1300, "height": 1400}))
+        opened.append(Notebook(contexts[-1], server, host, name))
+        return opened[-1]
+
+    yield open_notebook
+    for made in contexts:
+        made.close()
+    assert [error for page in opened for error in page.errors] == []

@@ -68,12 +68,15 @@ def trainer(steps, **options):
 
 
 class Server:
-    """A Jupyter server with JupyterLab and Notebook 7, its files in a directory of its own."""
+    """A Jupyter server with JupyterLab and Notebook 7, its files in a directory of its own.
 
-    def __init__(self, home: Path) -> None:
+    With `port`, it takes the place of a server that was there before.
+    """
+
+    def __init__(self, home: Path, *options: str, port: int | None = None) -> None:
         self.files = home / "files"
-        self.files.mkdir(parents=True)
-        port = _free_port()
+        self.files.mkdir(parents=True, exist_ok=port is not None)
+        port = port or _free_port()
         self.address = f"http://127.0.0.1:{port}"
         env = kernels.environment()
         for name in ("CONFIG", "DATA", "RUNTIME"):
@@ -81,7 +84,7 @@ class Server:
         env["JUPYTERLAB_SETTINGS_DIR"] = str(home / "settings")
         env["JUPYTERLAB_WORKSPACES_DIR"] = str(home / "workspaces")
         env["IPYTHONDIR"] = str(home / "ipython")
-        self._log = (home / "server.log").open("w")
+        self._log = (home / "server.log").open("a")
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
@@ -91,6 +94,7 @@ class Server:
                 f"--ServerApp.root_dir={self.files}",
                 "--LabApp.expose_app_in_browser=True",
                 "--JupyterNotebookApp.expose_app_in_browser=True",
+                *options,
             ],
             env=env,
             stdout=self._log,
@@ -127,6 +131,17 @@ class Server:
         """End every kernel and forget which notebook it belonged to."""
         for session in self.api("/api/sessions"):
             self.api(f"/api/sessions/{session['id']}", "DELETE")
+
+    @property
+    def process(self) -> int:
+        """Number of the server's process."""
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End the server as a crash does: nothing is put in order before."""
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
 
     def close(self) -> None:
         """Stop kernels and server."""
