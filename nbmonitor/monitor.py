@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from nbmonitor.plain import PlainLoop
 
 _THEMES = ("neon", "light", "auto")
+# Seconds between two bookings on a rank whose Run nobody reads.
+_SETTLE = 0.25
 _OPTIONS = ("name", "run_dir", "probes", "theme", "autosave")
 
 
@@ -283,7 +285,8 @@ class TrainingMonitor(Steered, MonitorWidget):
     def began(self) -> None:
         """Start sampling with the run."""
         self._stop_sampling()
-        self._sampler = Sampler(self._engine.tick if self._leads else self._run.settle)
+        settling = Sampler(self._run.settle, _SETTLE)
+        self._sampler = Sampler(self._engine.tick) if self._leads else settling
         self._sampler.start()
         self.pump(force=True)
 

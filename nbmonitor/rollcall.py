@@ -88,7 +88,8 @@ class RollCall:
             if state != was or last or silent >= self._silence:
                 out[f"rank/{rank}/state"] = state
                 out[f"rank/{rank}/silent"] = silent
-            if not last:
+            # At the end nobody is missed any more, but a return still is news.
+            if not last or (was == SILENT and state != SILENT):
                 news += self._news(rank, known, silent, (was, state))
         return out, news
 
@@ -198,7 +199,7 @@ class RollCall:
                     "seconds": silent,
                 },
             )
-        elif was == SILENT and state in {AT_WORK, LAGS}:
+        elif was == SILENT and state != SILENT:
             message = f"rank {rank} is back, at step {report['step']}"
             yield "note", {"message": message, "rank": rank}
         elif state == ENDED and silent > self._silence and self._once("left", rank):

@@ -1,11 +1,7 @@
-"""One process of a tiny distributed training, as torchrun starts it.
+"""One process of a tiny distributed training, as torchrun or `notebook_launcher` starts it.
 
-    train.py directory [--steps n] [--slow rank seconds] [--silence seconds] [--stop rank step]
-             [--leave rank step] [--launch]
-
-Rank 0 writes `history.csv`, `events.json` and `panels.json` into the directory at its end, and
-every rank `<rank>.json`: what it displayed, recorded and kept. `--stop` stops a rank's process
-(SIGSTOP) after a step; `--leave` lets one raise.
+Rank 0 writes `alerts.json` into the directory as they come, and at its end `history.csv`,
+`events.json` and `panels.json`; every rank writes `<rank>.json`: what it has kept.
 """
 
 from __future__ import annotations
@@ -15,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -26,12 +23,31 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--pause", type=float, default=0.0)
-    parser.add_argument("--slow", nargs=2, type=float, default=(-1, 0))
-    parser.add_argument("--silence", type=float, default=10.0)
-    parser.add_argument("--stop", nargs=2, type=int, default=(-1, 0))
-    parser.add_argument("--leave", nargs=2, type=int, default=(-1, 0))
+    parser.add_argument("--silence", type=float, default=10.0, help="after which a rank is silent")
+    parser.add_argument("--slow", nargs=2, type=float, default=(-1, 0), metavar=("RANK", "SECONDS"))
+    nowhere = {"nargs": 2, "type": int, "default": (-1, 0), "metavar": ("RANK", "STEP")}
+    parser.add_argument("--stop", help="stop the process, after writing its number", **nowhere)
+    parser.add_argument("--raise", dest="leave", help="raise an exception", **nowhere)
+    parser.add_argument("--display", action="store_true", help="display the monitor")
     return parser.parse_args(arguments)
+
+
+def write(path: Path, text: str) -> None:
+    """All at once: others wait for the file."""
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def report_alerts(run: Any, path: Path) -> None:
+    """Write alerts as they come, from a thread: the training itself may be blocked."""
+    known = 0
+    while True:
+        alerts = run.events("alert")
+        if len(alerts) > known:
+            known = len(alerts)
+            write(path, json.dumps(alerts))
+        time.sleep(0.1)
 
 
 def main(arguments: list[str]) -> None:
@@ -51,11 +67,10 @@ def main(arguments: list[str]) -> None:
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             del args, control, kwargs
             rank = torch.distributed.get_rank()
-            time.sleep(given.pause)
             if rank == given.slow[0]:
                 time.sleep(given.slow[1])
             if (rank, state.global_step) == tuple(given.stop):
-                (given.directory / "stopped").write_text(str(os.getpid()))
+                write(given.directory / "stopped", str(os.getpid()))
                 os.kill(os.getpid(), signal.SIGSTOP)
             if (rank, state.global_step) == tuple(given.leave):
                 msg = "this rank leaves"
@@ -70,11 +85,17 @@ def main(arguments: list[str]) -> None:
         ddp_timeout=60,
     )
     monitor = TrainingMonitor(trainer)
-    rank = torch.distributed.get_rank()
+    if given.display:
+        from IPython.display import display
+
+        display(monitor)
+    rank, run = torch.distributed.get_rank(), monitor.run
+    if rank == 0:
+        alerts = given.directory / "alerts.json"
+        threading.Thread(target=report_alerts, args=(run, alerts), daemon=True).start()
     try:
         trainer.train()
     finally:
-        run = monitor.run
         if rank == 0:
             run.history().to_csv(given.directory / "history.csv", index=False)
             (given.directory / "events.json").write_text(json.dumps(run.events()))
