@@ -27,7 +27,7 @@ from typing import Any
 
 from nbmonitor import wire
 from nbmonitor.runfile.paths import journal_paths, lock
-from nbmonitor.runfile.segment import Appended, Mapped, Segment, Sink, mappable
+from nbmonitor.runfile.segment import MAPPED_BYTES, Appended, Mapped, Segment, Sink, mappable
 
 # Written by every Python, read by every Python; later ones look up each object twice.
 _FORMAT = 2
@@ -68,22 +68,28 @@ class Records:
 
 def parse(data: bytes) -> Iterator[tuple[Any, ...]]:
     """Read the records at the front of `data`, up to the first that is torn."""
+    return (record for record, _ in _parse(data))
+
+
+def _parse(data: bytes) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """Read records, each with the place where what follows it begins."""
     stream = io.BytesIO(data)
     before: Any = None
     while True:
         try:
+            end = stream.tell()
             found = marshal.load(stream)  # noqa: S302 - our own file, and nothing is executed
         except Exception:  # noqa: BLE001 - what is torn may look like anything
             return
-        if isinstance(before, tuple):
-            yield before
+        if isinstance(before, tuple) and before:
+            yield before, end
         before = found
 
 
-def need(records: Iterable[tuple[Any, ...]]) -> Folded:
+def need(found: Iterable[tuple[Any, ...]]) -> Folded:
     """Sum up what a database must have to make records superfluous."""
     seq = events = rewinds = 0
-    for record in records:
+    for record in found:
         if record[0] == "event":
             events = max(events, record[1] + 1)
         elif record[0] == "rewind":
@@ -91,6 +97,16 @@ def need(records: Iterable[tuple[Any, ...]]) -> Folded:
         else:
             seq = max(seq, record[0])
     return Folded(seq, events, rewinds)
+
+
+def records(path: Path) -> Iterator[tuple[Any, ...]]:
+    """Read whatever the journal of the run file at `path` holds, file by file."""
+    for file in journal_paths(path):
+        try:
+            data = file.read_bytes()
+        except OSError:
+            continue
+        yield from parse(data)
 
 
 def read(path: str | Path) -> Records:
@@ -102,18 +118,13 @@ def read(path: str | Path) -> Records:
     entries: dict[int, Payload] = {}
     events: dict[int, wire.RunEvent] = {}
     rewinds: dict[int, tuple[int, int]] = {}
-    for file in journal_paths(Path(path)):
-        try:
-            data = file.read_bytes()
-        except OSError:
-            continue
-        for record in parse(data):
-            if record[0] == "event":
-                events[record[1]] = record[2]
-            elif record[0] == "rewind":
-                rewinds[record[1]] = record[2:]
-            else:
-                entries[record[0]] = record[1]
+    for record in records(Path(path)):
+        if record[0] == "event":
+            events[record[1]] = record[2]
+        elif record[0] == "rewind":
+            rewinds[record[1]] = record[2:]
+        else:
+            entries[record[0]] = record[1]
     return Records(sorted(entries.items()), sorted(events.items()), _values(rewinds))
 
 
@@ -128,11 +139,11 @@ class Journal:
     ----------
     path
         The run file.
-    base
-        Added to the numbers of entries: the last number of a process before this one.
 
     Attributes
     ----------
+    base : int
+        Added to the numbers of entries: the last number of a process before this one.
     trouble : OSError or None
         Why nothing can be written down; set by whatever thread met it.
 
@@ -144,8 +155,8 @@ class Journal:
         If the files can't be made.
     """
 
-    def __init__(self, path: Path, base: int = 0) -> None:
-        self._path, self._base = path, base
+    def __init__(self, path: Path) -> None:
+        self._path, self.base = path, 0
         self.trouble: OSError | None = None
         self._lock = threading.Lock()
         self._segments: list[Segment] = []
@@ -153,7 +164,7 @@ class Journal:
         # By number of a segment that was left: what a database must have before it is emptied.
         self._needs: dict[int, Folded] = {}
         self._open(mapped=mappable(path.parent))
-        self._use(self._segments[0])
+        self._use(next((s for s in self._segments if not s.used), self._segments[-1]))
         # A forked process shares the files and must not touch them.
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_Forgetting(self))
@@ -163,18 +174,24 @@ class Journal:
         try:
             for file in journal_paths(self._path):
                 descriptors.append(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666))
-                if len(descriptors) == 1 and not lock(descriptors[0]):
-                    msg = f"another process writes {self._path}"
-                    raise BlockingIOError(msg)
+                if len(descriptors) == 1:
+                    lock(descriptors[0], self._path)
             for number, descriptor in enumerate(descriptors):
                 # The last takes what comes when the others are full: it grows.
-                kind = Mapped if mapped and number < len(descriptors) - 1 else Appended
-                self._segments.append(kind(descriptor))
-        except OSError:
-            for descriptor in descriptors:
+                fixed = mapped and number < len(descriptors) - 1
+                fits = os.fstat(descriptor).st_size <= MAPPED_BYTES
+                self._segments.append(
+                    Mapped(descriptor) if fixed and fits else _sound(Appended(descriptor))
+                )
+        except BaseException:
+            # What is made of a descriptor has a share in the lock, and lets go of it.
+            for segment in self._segments:
+                segment.close()
+            for descriptor in descriptors[len(self._segments) :]:
                 os.close(descriptor)
             raise
-        self._inode = os.fstat(descriptors[0]).st_ino
+        self._lead = descriptors[0]
+        self._inode = os.fstat(self._lead).st_ino
 
     def _use(self, segment: Segment) -> None:
         self._active, self._out = segment, segment.sink
@@ -186,10 +203,10 @@ class Journal:
     def entry(self, seq: int, payload: Payload) -> None:
         """Write down a measurement. Two calls into C, no lock: this is all a step pays."""
         try:
-            _dump((self._base + seq, payload), self._out, _FORMAT)  # type: ignore[arg-type]
+            _dump((self.base + seq, payload), self._out, _FORMAT)  # type: ignore[arg-type]
             _dump(None, self._out, _FORMAT)  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001 - whatever it is, a training doesn't end for it
-            self._otherwise((self._base + seq, payload))
+            self._otherwise((self.base + seq, payload))
 
     def event(self, index: int, event: wire.RunEvent) -> None:
         """Write down an event."""
@@ -197,7 +214,7 @@ class Journal:
 
     def rewind(self, number: int, seq: int, step: int) -> None:
         """Write down that rows after `step` are void; `seq` without the base."""
-        self._otherwise(("rewind", number, self._base + seq, step))
+        self._otherwise(("rewind", number, self.base + seq, step))
 
     def _otherwise(self, record: tuple[Any, ...]) -> None:
         """Write a record wherever there is room for it."""
@@ -267,6 +284,11 @@ class Journal:
             return False
 
     @property
+    def linked(self) -> bool:
+        """Whether the files have a name anywhere: a directory that was moved keeps them."""
+        return bool(self._segments) and os.fstat(self._lead).st_nlink > 0
+
+    @property
     def used(self) -> int:
         """Bytes that wait for being folded, or for being emptied."""
         return sum(segment.used for segment in self._segments)
@@ -290,6 +312,16 @@ class Journal:
         segments, self._segments = self._segments, []
         for segment in segments:
             segment.close()
+
+
+def _sound(segment: Appended) -> Appended:
+    """Take away half a record at the end, so that others can follow."""
+    if segment.used:
+        ends = [end for _, end in _parse(segment.read())]
+        segment.cut(ends[-1] if ends else 0)
+        if ends:
+            segment.write(_MARK)
+    return segment
 
 
 class _Forgetting:

@@ -58,17 +58,23 @@ def journal_paths(path: Path) -> tuple[Path, Path, Path]:
     return first, first.with_suffix(".journal2"), first.with_suffix(".journal3")
 
 
-def lock(descriptor: int) -> bool:
-    """Take the writer's lock on an open journal; False if another writer has it."""
+def lock(descriptor: int, path: Path) -> None:
+    """Take the writer's lock on the open journal of the run file at `path`.
+
+    Raises
+    ------
+    BlockingIOError
+        If another writer has it.
+    """
     if fcntl is None:
-        return True
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+    except BlockingIOError as error:
+        msg = f"another process writes {path}"
+        raise BlockingIOError(msg) from error
     except OSError:  # a file system without locks
-        return True
-    return True
+        return
 
 
 def is_written(path: Path) -> bool | None:

@@ -5,6 +5,7 @@ It knows SQLite and the words of the schema (docs/run-file.md); it reads and wri
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
@@ -159,10 +160,13 @@ class transaction:  # noqa: N801 - used as a word: `with transaction(connection)
         self._connection.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            self._connection.execute("COMMIT")
-        elif self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # closing it rolls back as well
+                    self._connection.execute("ROLLBACK")
 
 
 def meta(connection: sqlite3.Connection) -> dict[str, Any]:

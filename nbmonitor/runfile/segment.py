@@ -76,11 +76,13 @@ class Mapped:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         os.posix_fallocate(descriptor, 0, MAPPED_BYTES)
-        os.ftruncate(descriptor, MAPPED_BYTES)
         self.map = mmap.mmap(descriptor, MAPPED_BYTES)
-        # Does away with what a crashed writer left, and touches every page: the first write
-        # to one costs ten times the next.
-        self.map[:] = bytes(MAPPED_BYTES)
+        if self.map[0]:
+            # What a process before this one has left stays until it is in the database.
+            self.map.seek(MAPPED_BYTES)
+        else:
+            # Touches every page: the first write to one costs ten times the next.
+            self.map[:] = bytes(MAPPED_BYTES)
 
     @property
     def used(self) -> int:
@@ -117,8 +119,7 @@ class Appended:
         self._descriptor, self._limit = descriptor, limit
         self._lock = threading.Lock()
         self._broken = False
-        os.ftruncate(descriptor, 0)
-        self.used = 0
+        self.used = os.fstat(descriptor).st_size
 
     @property
     def sink(self) -> Sink:
@@ -151,10 +152,14 @@ class Appended:
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return os.read(self._descriptor, os.fstat(self._descriptor).st_size)
 
+    def cut(self, size: int) -> None:
+        """Do away with what comes after the first `size` bytes."""
+        os.ftruncate(self._descriptor, size)
+        self.used, self._broken = size, False
+
     def reset(self) -> None:
         """Cut the file to nothing."""
-        os.ftruncate(self._descriptor, 0)
-        self.used, self._broken = 0, False
+        self.cut(0)
 
     def close(self) -> None:
         """Let go of the file."""
