@@ -20,6 +20,16 @@ export interface Options {
   nan: boolean;
   views: number;
   width: number;
+  /** How the make-believe kernel answers controls; "none" offers none at all. */
+  controls: "ok" | "slow" | "refuse" | "silent" | "none";
+  /** How it answers a zoom into old steps. */
+  detail: "ok" | "summary" | "silent";
+  /** Rows behind each point of the old steps; 1 keeps every row. */
+  buckets: number;
+  /** Extra events of all kinds. */
+  markers: number;
+  /** Path of the run file, or "". */
+  file: string;
 }
 
 export function readOptions(search: string): Options {
@@ -42,5 +52,10 @@ export function readOptions(search: string): Options {
     nan: number("nan", 1) !== 0,
     views: number("views", 1),
     width: number("width", 0),
+    controls: (given.get("controls") ?? "ok") as Options["controls"],
+    detail: (given.get("detail") ?? "ok") as Options["detail"],
+    buckets: Math.max(1, number("buckets", 1)),
+    markers: number("markers", 0),
+    file: given.get("file") ?? "",
   };
 }

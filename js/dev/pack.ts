@@ -3,6 +3,8 @@
  * Writes plain points only, one group per column; `wire.py` stays the reference.
  */
 
+import { packFrame as packed } from "../src/pack";
+import { bucketed } from "../src/thin";
 import { VERSION } from "../src/wire.gen";
 
 export interface Column {
@@ -37,4 +39,15 @@ export function packFrame(columns: readonly Column[]): DataView {
     at += padded(values.length * 4);
   }
   return view;
+}
+
+/** A frame with every `size` rows of a column in one bucket. */
+export function packBuckets(columns: readonly Column[], size: number): DataView {
+  const stretches = columns.map(({ id, offset, x, values }) => {
+    const all = Float32Array.from(values);
+    const columns = { min: all, max: all, mean: all, last: all };
+    const plain = { id, offset, x: Float64Array.from(x), ...columns, counts: null, marks: null };
+    return bucketed([plain], size) ?? plain;
+  });
+  return new DataView(packed(stretches).buffer);
 }

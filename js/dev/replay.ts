@@ -3,16 +3,19 @@
  * The tests and the replay page use it; it knows no drawing.
  */
 
-import type { Link, Live, Traits } from "../src/model";
+import type { Link, Live, Source as PageSource, Traits } from "../src/model";
 import { Store } from "../src/store";
-import type { SeriesSpec, Status } from "../src/wire.gen";
+import type { Control, Detail, RunEvent, SeriesSpec, Status } from "../src/wire.gen";
+import { type Desk, MakeBelieve } from "./kernel";
 import type { Options } from "./options";
-import { type Column, packFrame } from "./pack";
+import { type Column, packBuckets, packFrame } from "./pack";
 import { panels } from "./panels";
 import { events, type Source, sources } from "./run";
 
 const METHOD = { r: 16, alpha: 32, adapters: ["default"] };
 const BATCH = 5000;
+/** Steps that are told exactly when old ones are not. */
+const RECENT = 500;
 const LINKS: Record<Link["state"], string> = {
   live: "",
   quiet: "no news for 14 s",
@@ -28,13 +31,17 @@ export class Replay implements Live {
   readonly #rows: number[];
   readonly #traits: Traits;
   readonly #listeners = new Map<string, Set<() => void>>();
+  readonly #kernel: MakeBelieve;
+  readonly send?: (message: Control | Detail) => boolean;
+  readonly #own: RunEvent[] = [];
+  #bundle: PageSource | null = null;
   #step = -1;
   #events = 0;
   #seq = 0;
 
   constructor(options: Options) {
     this.#options = options;
-    this.link = { state: options.link, message: LINKS[options.link], note: "" };
+    this.link = { state: options.link, message: this.#linkMessage(options.link), note: "" };
     this.#sources = sources(options);
     this.#rows = this.#sources.map(() => 0);
     this.#traits = {
@@ -53,17 +60,57 @@ export class Replay implements Live {
         max_steps: options.total,
         num_train_epochs: 3,
         device: options.gpus ? "cuda:0" : "cpu",
+        logging_steps: 10,
+        ...(options.file ? { run_file: options.file } : {}),
       },
       status: this.#status(options.state),
       theme: options.theme,
       capabilities: { host: "replay", channel: "none", reason: "" },
       picture_id: "replay",
     };
+    this.#kernel = new MakeBelieve(options, this.#desk(), this.#sources);
+    if (options.controls !== "none") {
+      this.send = (message) => {
+        this.#kernel.hear(message);
+        return true;
+      };
+    }
     // In batches, as a flusher sends them: a million steps at once would not fit in memory.
     for (let step = 0; step < options.step; ) {
-      step = Math.min(options.step, step + BATCH);
+      const to = options.buckets > 1 ? Math.max(step + 1, options.step - RECENT - 1) : options.step;
+      step = Math.min(options.step, step + BATCH, step < to ? to : options.step);
       this.advance(step);
     }
+    if (options.state === "running" || options.state === "paused") this.#kernel.tell();
+  }
+
+  #desk(): Desk {
+    const replay = this;
+    return {
+      get step() {
+        return replay.#step;
+      },
+      put: (key, meta, bytes = new DataView(new ArrayBuffer(0))) => {
+        const head = { kind: "put" as const, seq: ++this.#seq, generation: 1, step: this.#step };
+        const put = { ...head, key, dtype: "uint8", shape: [bytes.byteLength], meta };
+        this.store.apply(put, [bytes]);
+      },
+      event: (event) => {
+        const time = 1_760_000_000 + this.#step * 0.41;
+        this.#own.push({ ...event, step: this.#step, time });
+        this.#tellEvents();
+      },
+      status: (state) => this.setTrait("status", this.#status(state)),
+    };
+  }
+
+  /** The source of the built bundle, if a test has given it. */
+  source(): PageSource | null {
+    return this.#bundle;
+  }
+
+  setSource(source: PageSource): void {
+    this.#bundle = source;
   }
 
   get step(): number {
@@ -99,22 +146,23 @@ export class Replay implements Live {
       this.#rows[id] = (this.#rows[id] as number) + x.length;
     }
     this.#step = step;
-    this.store.apply({ kind: "append", seq: ++this.#seq, generation: 1, declare }, [
-      packFrame(columns),
-    ]);
-    const all = events(this.#options, step);
-    if (all.length > this.#events) {
-      const fresh = all.slice(this.#events);
-      const offset = this.#events;
-      this.#events = all.length;
-      this.store.apply(
-        { kind: "event", seq: ++this.#seq, generation: 1, offset, events: fresh },
-        [],
-      );
-    }
+    // Old steps as buckets, the newest exactly: as a kernel tells a long run.
+    const old = this.#options.buckets > 1 && step < this.#options.step - RECENT;
+    const frame = old ? packBuckets(columns, this.#options.buckets) : packFrame(columns);
+    this.store.apply({ kind: "append", seq: ++this.#seq, generation: 1, declare }, [frame]);
+    this.#tellEvents();
     if (step >= this.#options.total && this.#traits.status.state === "running") {
       this.setTrait("status", this.#status("finished"));
     }
+  }
+
+  #tellEvents(): void {
+    const all = [...events(this.#options, this.#step), ...this.#own];
+    if (all.length <= this.#events) return;
+    const fresh = all.slice(this.#events);
+    const offset = this.#events;
+    this.#events = all.length;
+    this.store.apply({ kind: "event", seq: ++this.#seq, generation: 1, offset, events: fresh }, []);
   }
 
   get<K extends keyof Traits>(key: K): Traits[K] {
@@ -128,8 +176,15 @@ export class Replay implements Live {
 
   setLink(state: Link["state"]): void {
     this.link.state = state;
-    this.link.message = LINKS[state];
+    this.link.message = this.#linkMessage(state);
     for (const fn of this.#listeners.get("link") ?? []) fn();
+  }
+
+  #linkMessage(state: Link["state"]): string {
+    const { file, step } = this.#options;
+    return state === "lost" && file
+      ? `kernel lost at step ${step}, data safe in ${file}`
+      : LINKS[state];
   }
 
   onTrait(key: keyof Traits, fn: () => void, signal: AbortSignal): void {

@@ -182,16 +182,35 @@ export function sources(o: Options): Source[] {
   return [...training(o), ...telemetry(o), ...adapters(o), ...extras(o)];
 }
 
+type Given = [step: number, kind: string, data: Record<string, unknown>];
+
+/** `o.markers` events of all kinds that are drawn, evenly over the run. */
+function extraEvents(o: Options): Given[] {
+  const kinds: [string, Record<string, unknown>][] = [
+    ["evaluate", { message: "eval/loss 2.31" }],
+    ["control", { name: "learning_rate", message: "learning rate 2E-4 → 1E-4 by the viewer" }],
+    ["checkpoint", { path: "out/checkpoint" }],
+    ["control", { name: "pause", message: "paused by the viewer" }],
+    ["control", { name: "resume", message: "resumed by the viewer after 61.0 s" }],
+    ["alert", { title: "Gradient norm", message: "train/grad_norm 41 is over its usual 0.8" }],
+    ["resumed", { message: "resumed from checkpoint-200; steps 201 to 214 again" }],
+  ];
+  return Array.from({ length: o.markers }, (_, i) => {
+    const [kind, data] = kinds[i % kinds.length]!;
+    return [Math.round(((i + 0.5) * o.total) / o.markers), kind, data];
+  });
+}
+
 /** Events up to `step`, oldest first. */
 export function events(o: Options, step: number): RunEvent[] {
-  const all: [number, string, Record<string, unknown>][] = [
+  const all: Given[] = [
     [0, "status", { status: "running", message: "" }],
     [1, "note", { message: "GPU 1: power limit is not readable for this user" }],
     ...(o.nan
       ? ([
           [Math.round(o.total * 0.31), "nonfinite", { key: "train/loss", value: "nan" }],
           [Math.round(o.total * 0.37), "nonfinite", { key: "train/loss", value: "inf" }],
-        ] as [number, string, Record<string, unknown>][])
+        ] as Given[])
       : []),
     [
       Math.round(o.total * 0.4),
@@ -203,8 +222,10 @@ export function events(o: Options, step: number): RunEvent[] {
       },
     ],
     [Math.round(o.total * 0.5), "checkpoint", { path: "out/checkpoint-250" }],
+    ...extraEvents(o),
     [o.total, "status", { status: "finished", message: "" }],
   ];
+  all.sort((a, b) => a[0] - b[0]);
   return all
     .filter(([at]) => at <= step && (at > 0 || step > 0))
     .map(([at, kind, data]) => ({ kind, step: at, time: 1_760_000_000 + at * STEP_TIME, data }));

@@ -80,7 +80,7 @@ export class Controls {
     if (link.state === "lost") return "the kernel is gone";
     if (link.state === "saved") return "this is a saved run: no kernel";
     if (OVER.has(state)) return `the run is ${state}`;
-    const reason = this.#live.get("capabilities").controls ?? this.#answer.available?.[name];
+    const reason = this.#live.get("capabilities").controls || this.#answer.available?.[name];
     if (reason) return reason;
     return state === "waiting" && !this.#answer.available ? "the run has not started yet" : "";
   }

@@ -12,12 +12,15 @@ export interface Piece {
   series: Series;
 }
 
-/** Points i of `w` with from ≤ x < to (≤ for the last part). */
-function within(w: Window, from: number, to: number, closed: boolean): [number, number] {
+/** The next number after `x` that can be told from it. */
+const past = (x: number) => x + Math.max(1e-9, Math.abs(x) * 1e-15);
+
+/** Points i of `w` with from ≤ x < to. */
+function within(w: Window, from: number, to: number): [number, number] {
   let i0 = 0;
   while (i0 < w.n && w.x[i0]! < from) i0++;
   let i1 = i0;
-  while (i1 < w.n && (closed ? w.x[i1]! <= to : w.x[i1]! < to)) i1++;
+  while (i1 < w.n && w.x[i1]! < to) i1++;
   return [i0, i1];
 }
 
@@ -56,17 +59,19 @@ export function spliced(own: Series, piece: Piece): Course {
     window: (x0, x1, most) => {
       if (x1 < start || x0 > end) return own.window(x0, x1, most);
       const fine = series.window(Math.max(x0, start), Math.min(x1, end), most);
-      if (x0 >= start && x1 <= end) return fine;
+      // The piece knows no neighbour outside: a line that leaves the view needs one.
+      const before = fine.n === 0 || fine.x[0]! > x0;
+      const after = fine.n === 0 || fine.x[fine.n - 1]! < x1;
+      if (!before && !after) return fine;
       const parts: { w: Window; i0: number; i1: number }[] = [];
-      const add = (w: Window, from: number, to: number, closed: boolean) => {
-        const [i0, i1] = within(w, from, to, closed);
+      const add = (w: Window, from: number, to: number) => {
+        const [i0, i1] = within(w, from, to);
         parts.push({ w, i0, i1 });
       };
-      if (x0 < start) add(own.window(x0, start, most), Number.NEGATIVE_INFINITY, start, false);
-      add(fine, start, end, true);
-      // Strictly after the end: the next number that is larger.
-      const after = end + Math.max(1e-9, Math.abs(end) * Number.EPSILON * 4);
-      if (x1 > end) add(own.window(end, x1, most), after, Number.POSITIVE_INFINITY, true);
+      const [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+      if (before) add(own.window(Math.min(x0, start), start, most), low, start);
+      add(fine, start, past(end));
+      if (after) add(own.window(end, Math.max(x1, end), most), past(end), high);
       return joined(parts);
     },
   };

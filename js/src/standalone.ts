@@ -60,8 +60,7 @@ class Standalone implements Live {
   }
 
   get<K extends keyof Traits>(key: K): Traits[K] {
-    const { panels, config, status, theme = "neon", capabilities = {} } = this.#data;
-    const traits: Traits = { panels, config, status, theme, capabilities, picture_id: "" };
+    const traits: Traits = { theme: "neon", capabilities: {}, picture_id: "", ...this.#data };
     return traits[key];
   }
 

@@ -81,6 +81,10 @@ export class Store {
     return this.#tensors.get(key);
   }
 
+  tensors(): Tensor[] {
+    return [...this.#tensors.values()];
+  }
+
   /** Call `fn` after each applied message, until the signal aborts. */
   onChange(fn: () => void, signal: AbortSignal): void {
     if (signal.aborted) return;

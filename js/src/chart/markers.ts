@@ -8,6 +8,8 @@ import { type EventLook, eventLook, type Sign } from "./events";
 /** Room that a sign takes, in CSS pixels. */
 const SLOT = 11;
 const SIZE = 3.5;
+/** More lines than this would hide the course. */
+const MOST_LINES = 16;
 
 interface Drawn {
   at: number;
@@ -47,133 +49,69 @@ export function markers(
   view: () => readonly [number, number],
   signs: boolean,
 ): uPlot.Plugin {
+  const drawn = (u: uPlot) => {
+    const place = (step: number) => u.valToPos(step, "x", true);
+    return thinnedOut(visible(all(), palette(), view(), place), SLOT * uPlot.pxRatio);
+  };
   return {
     hooks: {
       drawAxes: (u) => {
-        const ratio = uPlot.pxRatio;
-        const found = visible(all(), palette(), view(), (step) => u.valToPos(step, "x", true));
         u.ctx.save();
-        lines(u, found, ratio);
+        drawLines(u, drawn(u));
         u.ctx.restore();
       },
       draw: (u) => {
         if (!signs) return;
-        const ratio = uPlot.pxRatio;
-        const found = visible(all(), palette(), view(), (step) => u.valToPos(step, "x", true));
-        u.ctx.save();
-        for (const { at, look } of thinnedOut(found, SLOT * ratio)) {
-          u.ctx.fillStyle = palette().panel;
-          const half = (SIZE + 2) * ratio;
-          u.ctx.fillRect(at - half, u.bbox.top - half * 0.6, 2 * half, 2 * half);
-          u.ctx.fillStyle = look.color;
-          drawSign(u.ctx, look.sign, at, u.bbox.top + SIZE * ratio * 0.8, SIZE * ratio);
+        const radius = SIZE * uPlot.pxRatio;
+        for (const { at, look } of drawn(u)) {
+          drawSign(u.ctx, look, palette().panel, at, u.bbox.top + radius * 0.8, radius);
         }
-        u.ctx.restore();
       },
     },
   };
 }
 
-function lines(u: uPlot, found: readonly Drawn[], ratio: number): void {
-  const { ctx, bbox } = u;
-  const last = new Map<boolean, number>();
+/** A dashed line through the plot, or a tick at its foot; where there are many, short ones. */
+function drawLines({ ctx, bbox }: uPlot, found: readonly Drawn[]): void {
+  const ratio = uPlot.pxRatio;
+  const crowded = found.filter(({ look }) => look.line).length > MOST_LINES;
+  const long = crowded ? 20 * ratio : bbox.height;
   for (const { at, look } of found) {
-    if (at - (last.get(look.line) ?? Number.NEGATIVE_INFINITY) < 3 * ratio) continue;
-    last.set(look.line, at);
     ctx.fillStyle = faded(look.color, look.line ? 0.5 : 0.9);
     if (!look.line) {
       ctx.fillRect(at, bbox.top + bbox.height - 5 * ratio, 2 * ratio, 5 * ratio);
       continue;
     }
-    for (let y = 0; y < bbox.height; y += 6 * ratio) {
-      ctx.fillRect(at, bbox.top + y, ratio, 3 * ratio);
-    }
+    for (let y = 0; y < long; y += 6 * ratio) ctx.fillRect(at, bbox.top + y, ratio, 3 * ratio);
   }
 }
 
-type Polygon = readonly (readonly [number, number])[];
-
-/** Signs as polygons about the origin, of radius 1. */
-const SHAPES: Record<Exclude<Sign, "circle">, readonly Polygon[]> = {
-  diamond: [
-    [
-      [0, -1.15],
-      [1.15, 0],
-      [0, 1.15],
-      [-1.15, 0],
-    ],
-  ],
-  bars: [
-    [
-      [-0.9, -1],
-      [-0.25, -1],
-      [-0.25, 1],
-      [-0.9, 1],
-    ],
-    [
-      [0.25, -1],
-      [0.9, -1],
-      [0.9, 1],
-      [0.25, 1],
-    ],
-  ],
-  play: [
-    [
-      [-0.8, -1],
-      [1, 0],
-      [-0.8, 1],
-    ],
-  ],
-  disk: [
-    [
-      [-1, -1],
-      [0.5, -1],
-      [1, -0.5],
-      [1, 1],
-      [-1, 1],
-    ],
-  ],
-  alert: [
-    [
-      [0, -1.1],
-      [1.15, 1],
-      [-1.15, 1],
-    ],
-  ],
-  cross: [
-    [
-      [-1, -0.5],
-      [-0.5, -1],
-      [1, 0.5],
-      [0.5, 1],
-    ],
-    [
-      [1, -0.5],
-      [0.5, -1],
-      [-1, 0.5],
-      [-0.5, 1],
-    ],
-  ],
+/** Signs as paths about the origin, of radius 1. */
+const SHAPES: Record<Sign, string> = {
+  diamond: "M0-1.15 1.15 0 0 1.15-1.15 0z",
+  bars: "M-.9-1h.65v2h-.65zM.25-1h.65v2H.25z",
+  play: "M-.8-1 1 0-.8 1z",
+  disk: "M-1-1H.5L1-.5V1H-1z",
+  circle: "M-.95 0a.95.95 0 1 0 1.9 0a.95.95 0 1 0-1.9 0z",
+  alert: "M0-1.1 1.15 1h-2.3z",
+  cross: "M-1-.5-.5-1 0-.5.5-1 1-.5.5 0 1 .5.5 1 0 .5-.5 1-1 .5-.5 0z",
 };
 
-/** A sign of radius `r` about (x, y) in the present fill colour. */
+/** The sign of an event about (x, y), on a patch that keeps it clear of the line. */
 function drawSign(
   ctx: CanvasRenderingContext2D,
-  sign: Sign,
+  { sign, color }: EventLook,
+  back: string,
   x: number,
   y: number,
-  r: number,
+  radius: number,
 ): void {
-  if (sign === "circle") {
-    ctx.beginPath();
-    ctx.arc(x, y, r * 0.95, 0, 2 * Math.PI);
-    ctx.fill();
-    return;
-  }
-  for (const polygon of SHAPES[sign]) {
-    ctx.beginPath();
-    for (const [px, py] of polygon) ctx.lineTo(x + px * r, y + py * r);
-    ctx.closePath();
-    ctx.fill();
-  }
+  ctx.save();
+  ctx.translate(x, y);
+  ctx.scale(radius, radius);
+  ctx.fillStyle = back;
+  ctx.fillRect(-1.6, -1.6, 3.2, 3.2);
+  ctx.fillStyle = color;
+  ctx.fill(new Path2D(SHAPES[sign]));
+  ctx.restore();
 }

@@ -150,7 +150,8 @@ export class Plot {
     const plot = this.#plot;
     const x = this.#ctx.ui.get("cursor");
     const [x0, x1] = this.#view;
-    const inside = plot !== null && x !== null && x >= x0 && x <= x1;
+    // Only under the pointer itself: every chart has the crosshair, one box says enough.
+    const inside = this.#hovering && plot !== null && x !== null && x >= x0 && x <= x1;
     const reach = plot ? (REACH * (x1 - x0)) / Math.max(1, plot.over.clientWidth) : 0;
     const { events } = this.#ctx.live.store;
     const near = inside ? nearby(events, this.#ctx.palette(), x, reach) : null;

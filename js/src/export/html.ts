@@ -5,11 +5,16 @@
 
 import type { Live, Traits } from "../model";
 import { headerOf, packHistory } from "../pack";
+import type { Store } from "../store";
 import { bytesOf, share, thinned } from "../thin";
+import type { Put } from "../wire.gen";
 import { resolution } from "./resolution";
 
 /** Bytes of rows in a file; base64 makes a third more of them. */
-export const BUDGET = 700_000;
+export const BUDGET = 680_000;
+const TENSOR_BYTES = 64_000;
+/** Tensors that a kernel and its page talk with, no part of a run. */
+const OWN = "nbmonitor/";
 
 const escaped = (text: string) =>
   text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/"/g, "&quot;");
@@ -47,6 +52,19 @@ mountStandalone(document.getElementById("nbmonitor"), data);
 `;
 }
 
+/** Tensors that fit into a small file, as the messages that would bring them. */
+function tensorsOf(store: Store): [Put, string][] {
+  return store
+    .tensors()
+    .filter(({ key, data }) => !key.startsWith(OWN) && data.byteLength <= TENSOR_BYTES)
+    .map(({ key, step, shape, meta, data }) => {
+      const dtype = data.constructor.name.replace("Array", "").toLowerCase();
+      const head = { kind: "put" as const, seq: 0, generation: store.generation };
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      return [{ ...head, key, step, dtype, shape: [...shape], meta }, base64(bytes)];
+    });
+}
+
 export interface Html {
   text: string;
   resolution: string;
@@ -72,6 +90,7 @@ export function toHtml(
     status: live.get("status"),
     theme: look.theme,
     history: base64(packHistory(headerOf(store), rows)),
+    tensors: tensorsOf(store),
     note: `exported ${made}: ${told}`,
     ...source,
   };

@@ -18,7 +18,7 @@ interface Box {
 }
 
 function opaque(color: string): boolean {
-  return color !== "" && color !== "transparent" && !/[,/]\s*0\)$/.test(color);
+  return color !== "" && color !== "transparent" && !/^rgba\(.*,\s*0\)$|\/\s*0\)$/.test(color);
 }
 
 /** Colours of a gradient that goes from left to right, [] if there is none. */
@@ -60,6 +60,23 @@ function drawBox(ctx: CanvasRenderingContext2D, style: CSSStyleDeclaration, box:
   side(style.borderRightWidth, style.borderRightColor, style.borderRightStyle, (w) =>
     ctx.fillRect(left + width - w, top, w, height),
   );
+}
+
+/** The small light before a text, which is no element: it stands first and in the middle. */
+function drawLamp(
+  ctx: CanvasRenderingContext2D,
+  el: HTMLElement,
+  own: CSSStyleDeclaration,
+  box: Box,
+): void {
+  if (!own.display.includes("flex")) return;
+  const style = getComputedStyle(el, "::before");
+  const size = Number.parseFloat(style.width);
+  if (style.content !== '""' || !(size > 0)) return;
+  const inset = Number.parseFloat(own.paddingLeft) + Number.parseFloat(own.borderLeftWidth);
+  const high = Number.parseFloat(style.height);
+  const place = { left: box.left + inset, top: box.top + (box.height - high) / 2 };
+  drawBox(ctx, style, { ...place, width: size, height: high });
 }
 
 /** The lines that a text node is broken into, each with its place. */
@@ -116,6 +133,7 @@ function drawElement(ctx: CanvasRenderingContext2D, el: HTMLElement): void {
   if (style.display === "none" || style.visibility === "hidden") return;
   const box = el.getBoundingClientRect();
   if (style.display !== "contents") drawBox(ctx, style, box);
+  drawLamp(ctx, el, style, box);
   if (el instanceof HTMLCanvasElement) {
     if (el.width > 0 && el.height > 0) ctx.drawImage(el, box.left, box.top, box.width, box.height);
     return;
@@ -142,14 +160,24 @@ export interface Foot {
 
 const FOOT = 22;
 const EDGE = 8;
+/** Between parts; what was between them in the page is left out. */
+const GAP = 6;
 
-/** Draw `parts` of `root` where they stand, with a line of text underneath. */
+/** Draw `parts` one under the other, with a line of text underneath. */
 export function rasterised(parts: readonly HTMLElement[], foot: Foot): HTMLCanvasElement {
-  const boxes = parts.map((el) => el.getBoundingClientRect());
-  const left = Math.min(...boxes.map((b) => b.left)) - EDGE;
-  const top = Math.min(...boxes.map((b) => b.top)) - EDGE;
-  const width = Math.max(...boxes.map((b) => b.right)) + EDGE - left;
-  const height = Math.max(...boxes.map((b) => b.bottom)) + FOOT - top;
+  const placed: { el: HTMLElement; box: DOMRect; y: number }[] = [];
+  let y = EDGE;
+  let bottom = Number.NEGATIVE_INFINITY;
+  for (const el of parts) {
+    const box = el.getBoundingClientRect();
+    if (placed.length > 0) y += Math.min(GAP, Math.max(0, box.top - bottom));
+    placed.push({ el, box, y });
+    y += box.height;
+    bottom = box.bottom;
+  }
+  const left = Math.min(...placed.map(({ box }) => box.left)) - EDGE;
+  const width = Math.max(...placed.map(({ box }) => box.right)) + EDGE - left;
+  const height = y + FOOT;
   const ratio = Math.min(window.devicePixelRatio || 1, LARGEST / Math.max(width, height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.round(width * ratio);
@@ -159,13 +187,17 @@ export function rasterised(parts: readonly HTMLElement[], foot: Foot): HTMLCanva
   ctx.scale(ratio, ratio);
   ctx.fillStyle = foot.background;
   ctx.fillRect(0, 0, width, height);
-  ctx.translate(-left, -top);
-  for (const el of parts) drawElement(ctx, el);
+  for (const { el, box, y: top } of placed) {
+    ctx.save();
+    ctx.translate(-left, top - box.top);
+    drawElement(ctx, el);
+    ctx.restore();
+  }
   ctx.font = foot.font;
   ctx.fillStyle = foot.color;
   ctx.textBaseline = "middle";
   if ("letterSpacing" in ctx) ctx.letterSpacing = "0px";
-  ctx.fillText(foot.text, left + EDGE + 2, top + height - FOOT / 2);
+  ctx.fillText(foot.text, EDGE + 2, height - FOOT / 2);
   return canvas;
 }
 

@@ -15,20 +15,19 @@ import { stopMenu } from "./stop";
 /** What the line says of a wish. */
 function told(wish: Wish): [text: string, tone: Tone] {
   const what = wishText(wish);
-  const why = wish.message && wish.message !== what ? `: ${wish.message}` : "";
+  const said = wish.message.trim();
   switch (wish.state) {
     case "sent":
       return [`${what}: sent`, "wait"];
     case "queued":
-      return [`${what}: queued`, "wait"];
-    case "applied":
-      return [
-        `${what}: applied${wish.step === null ? "" : ` at step ${grouped(wish.step)}`}`,
-        "good",
-      ];
+      return [`${what}: ${said || "queued"}`, "wait"];
+    case "applied": {
+      const at = wish.step === null ? "" : ` at step ${grouped(wish.step)}`;
+      return [`${what}: applied${at}${said ? ` · ${said}` : ""}`, "good"];
+    }
     case "refused":
     case "failed":
-      return [`${what} ${wish.state}${why}`, "bad"];
+      return [`${what} ${wish.state}${said ? `: ${said}` : ""}`, "bad"];
     default:
       return assertNever(wish.state);
   }

@@ -43,7 +43,7 @@ export function stopMenu(desk: Desk): { el: HTMLElement; show: () => void } {
   confirm.classList.add("nbm-danger");
   const cancel = button(
     "stop-cancel",
-    "GO ON",
+    "KEEP TRAINING",
     "leave the training as it is",
     () => menu.close(),
     signal,
