@@ -11,14 +11,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nbmonitor import wire
+from nbmonitor import recovery, wire
 from nbmonitor.run import Run
+from nbmonitor.runfile import listing, reader
+from nbmonitor.runfile.paths import new_path
+from nbmonitor.runfile.reader import RunFile
+from nbmonitor.runfile.recorder import Recorder
+from nbmonitor.runfile.schema import RunFileError
 from nbmonitor.sampler import Sampler
 
 # Seconds between two writes to the file: what came since is in its journal.
 FOLD_EVERY = 0.5
 # Where a loop without an output directory keeps its runs.
 DEFAULT = "nbmonitor-runs"
+# Files looked at for what a killed process may have left in their journals.
+_RECENT = 3
 
 
 class Recording:
@@ -70,41 +77,55 @@ class Recording:
             When the run goes on from a file that another process has left: the last value
             of every series up to `step`. The Run then holds the steps before.
         """
-        try:
-            from nbmonitor import recovery
-            from nbmonitor.runfile import Recorder, new_path, reader
-        except ImportError:
-            return None
         directory = self.directory(config)
         if directory is None or run.journal is not None:
             return None
         self.close()
         last: dict[str, float] | None = None
-        path = None
-        if step and not run.step:
-            path = reader.find_checkpoint(directory, step, config.get("output_dir"))
-        if path is not None:
-            recovery.recover(path)
-            with reader.RunFile(path) as file:
-                file.load(run)
-                last = file.last_until(step)
-            run.journal = Recorder.reopen(run, path, self._panels)
-        else:
+        try:
+            last = self._go_on(run, directory, config, step) if step and not run.step else None
+        except (OSError, RunFileError) as error:
+            message = f"the run before this checkpoint can't be continued: {error}"
+            run.event("note", step, {"message": message})
+        if last is None:
             name = run.config.get("name") or config.get("name") or config.get("model") or "run"
-            path = new_path(directory, str(name))
-            run.journal = Recorder(run, path, self._panels)
-        run.path, run.archive = path, reader.archive(path)
-        run.config = {**run.config, "run_file": str(path)}
+            run.journal = Recorder(run, new_path(directory, str(name)), self._panels)
         self._open = run
+        self._tell(run)
         self._folding = Sampler(self._fold, FOLD_EVERY, name="nbmonitor-recorder")
         self._folding.start()
         return last
+
+    def _go_on(
+        self, run: Run, directory: Path, config: Mapping[str, Any], step: int
+    ) -> dict[str, float] | None:
+        """Go on with the file that a checkpoint at `step` belongs to, if there is one."""
+        if not directory.is_dir():
+            return None
+        for path in listing.find(directory)[:_RECENT]:
+            recovery.recover(path)
+        found = reader.find_checkpoint(directory, step, config.get("output_dir"))
+        if found is None:
+            return None
+        reader.load(run, found)
+        with RunFile(found) as file:
+            last = file.last_until(step)
+        run.journal = Recorder.reopen(run, found, self._panels)
+        return last
+
+    def _tell(self, run: Run) -> None:
+        """Let viewers know where the file is."""
+        path = run.path
+        if path is not None and run.config.get("run_file") != str(path):
+            run.archive = reader.archive(path)
+            run.config = {**run.config, "run_file": str(path)}
 
     def _fold(self) -> None:
         run = self._open
         if run is not None and run.journal is not None:
             run.settle()
             run.journal.fold()
+            self._tell(run)
 
     def ended(self) -> None:
         """Complete the file, which stays open for what is still logged."""
