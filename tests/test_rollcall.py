@@ -267,6 +267,42 @@ def test_waits_are_no_work(monkeypatch) -> None:
     assert loop.work.take(math.inf) is None
 
 
+class Event:
+    """A CUDA event of a device that is `behind` its host."""
+
+    behind = False
+    clock: Clock
+
+    def __init__(self, *, enable_timing: bool) -> None:
+        assert enable_timing
+
+    def record(self) -> None:
+        self.at = self.clock.now
+
+    def query(self) -> bool:
+        return not self.behind
+
+    def elapsed_time(self, other: Event) -> float:
+        assert self.query()
+        return (other.at - self.at) * 1000
+
+
+def test_on_a_gpu_the_device_s_own_clock_counts_and_is_not_waited_for(monkeypatch) -> None:
+    import torch
+
+    loop = Loop(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(Event, "clock", loop.clock, raising=False)
+    loop.work.watch(loop.model, loop.optimizer, None, [(loop, "gather")])
+    loop.work._cuda = True
+    loop.step()
+    loop.step()
+    assert loop.work.take(math.inf) == pytest.approx(3)
+    loop.step()
+    monkeypatch.setattr(Event, "behind", True)
+    assert loop.work.take(math.inf) is None
+
+
 def test_the_clock_leaves_everything_as_it_was(monkeypatch) -> None:
     loop = Loop(monkeypatch)
     loop.work.watch(loop.model, loop.optimizer, None, [(loop, "gather")])
