@@ -40,6 +40,15 @@ interface Want {
   points: number;
 }
 
+/** Keys of which there is no more to be had for a while, and why. */
+interface Silence {
+  keys: string[];
+  start: number;
+  end: number;
+  until: number;
+  why: string;
+}
+
 interface Asked {
   id: string;
   keys: string[];
@@ -63,7 +72,7 @@ export class Details {
   readonly #prefix = Math.random().toString(36).slice(2, 10);
   readonly #known = new Map<string, Known[]>();
   readonly #wants = new Map<string, Want>();
-  readonly #silent: { keys: string[]; start: number; end: number; until: number }[] = [];
+  readonly #silent: Silence[] = [];
   readonly #listeners = new Set<() => void>();
   #asked: Asked | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -138,10 +147,10 @@ export class Details {
     const enough = asked && asked.width <= widthOf(want.view, want.points) * 1.5;
     if (enough && asked.keys.includes(key) && covers(asked, want.rough)) return "";
     const now = Date.now();
-    const silent = this.#silent.some(
+    const silent = this.#silent.find(
       (s) => s.until > now && s.keys.includes(key) && covers(s, want.rough),
     );
-    if (silent) return `the kernel had no more to tell: ${ENVELOPE}`;
+    if (silent) return `${silent.why}: ${ENVELOPE}`;
     const before = this.#wants.get(key);
     this.#wants.set(key, want);
     if (before?.view[0] !== want.view[0] || before.view[1] !== want.view[1]) this.#later();
@@ -176,13 +185,14 @@ export class Details {
   #unanswered(): void {
     const asked = this.#asked;
     this.#asked = null;
-    if (asked) this.#giveUp(asked.keys, asked);
+    if (asked) this.#giveUp(asked.keys, asked, "the kernel did not answer");
     this.#tell();
     this.#ask();
   }
 
-  #giveUp(keys: string[], { start, end }: { start: number; end: number }): void {
-    if (keys.length > 0) this.#silent.push({ keys, start, end, until: Date.now() + GIVE_UP_MS });
+  #giveUp(keys: string[], { start, end }: { start: number; end: number }, why: string): void {
+    if (keys.length === 0) return;
+    this.#silent.push({ keys, start, end, why, until: Date.now() + GIVE_UP_MS });
     while (this.#silent.length > 20) this.#silent.shift();
   }
 
@@ -207,21 +217,22 @@ export class Details {
   }
 
   #take(asked: Asked, bytes: DataView, meta: Readonly<Record<string, unknown>>): void {
-    const summary =
-      meta.resolution === "summary" ? String(meta.note || `a summary: ${ENVELOPE}`) : "";
+    const note = String(meta.note || "the kernel had no more to tell");
     const stretches = bytes.byteLength > 0 ? decodeFrame(bytes) : [];
-    const empty = asked.keys.filter((key) => {
+    const { start, end, width } = asked;
+    const missing = asked.keys.filter((key) => {
       const spec = this.#live.store.series(key)?.spec;
       const own = stretches.filter((s) => s.id === spec?.id);
       if (!spec || own.length === 0) return true;
       const series = new Series(spec);
       for (const stretch of own) series.append({ ...stretch, offset: series.rows });
-      const { start, end, width } = asked;
+      const whole = meta.resolution !== "summary" || own.every((s) => s.counts === null);
+      const summary = whole ? "" : `${note}: ${ENVELOPE}`;
       const all = [...(this.#known.get(key) ?? []), { start, end, width, summary, series }];
       this.#known.set(key, all.slice(-PIECES));
       return false;
     });
-    this.#giveUp(empty, asked);
+    this.#giveUp(missing, asked, note);
   }
 
   #tell(): void {

@@ -33,11 +33,16 @@ export class Session implements Live {
     if (trouble) this.link.complain(trouble);
     const receive = (message: ToPage, buffers: DataView[]) => this.#receive(message, buffers);
     model.on("msg:custom", receive);
+    // The host asks for the whole state when it has lost the kernel for a while. A run that
+    // ended meanwhile sends nothing any more: no gap would ever be noticed.
+    const returned = () => this.#hello();
+    model.on("change:history", returned);
     document.addEventListener("visibilitychange", () => this.#look(), { signal });
     signal.addEventListener(
       "abort",
       () => {
         model.off("msg:custom", receive);
+        model.off("change:history", returned);
         clearInterval(this.#ackTimer);
         clearTimeout(this.#helloTimer);
       },

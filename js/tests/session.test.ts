@@ -135,6 +135,27 @@ describe("acks", () => {
   });
 });
 
+test("a control that can't be sent says so, and the page shows why", () => {
+  const model = new FakeModel();
+  const session = open(model);
+  const pause = { kind: "control" as const, id: "1", name: "pause", value: null };
+  expect(session.send(pause)).toBe(true);
+  expect(model.sent.at(-1)).toEqual(pause);
+  model.send = () => {
+    throw new Error("comm is closed");
+  };
+  expect(session.send(pause)).toBe(false);
+  expect(session.link.note).toContain("cannot reach the kernel");
+});
+
+test("the page's own source is what the widget was loaded from", () => {
+  expect(open(new FakeModel({ _esm: "code", _css: "style" })).source()).toEqual({
+    module: "code",
+    style: "style",
+  });
+  expect(open(new FakeModel()).source()).toBeNull();
+});
+
 describe("bad messages", () => {
   test("bytes that cannot be read are noted once, and the next message is taken", () => {
     const model = new FakeModel();
@@ -176,6 +197,15 @@ describe("link", () => {
     expect(told).toHaveBeenCalledTimes(1);
     end.abort();
     expect(k.statusChanged.slots.size).toBe(0);
+  });
+
+  test("a kernel that dies leaves the data where they were written", () => {
+    const k = kernel();
+    const model = new FakeModel({ config: { run_file: "out/run.sqlite" } }, { kernel: k });
+    const session = open(model);
+    model.receive(...append(1, 0, [1, 2, 3], { declare: [LOSS] }));
+    k.statusChanged.emit("dead");
+    expect(session.link.message).toBe("kernel lost at step 2, data safe in out/run.sqlite");
   });
 
   test("silence of a running run is told in seconds, and ends with the next message", () => {

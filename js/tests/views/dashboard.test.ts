@@ -44,6 +44,26 @@ describe("readouts", () => {
   });
 });
 
+describe("a finished run", () => {
+  test("is not called live, and says how long it took", async () => {
+    const { root, end } = open("?step=500&total=500");
+    await runFrames();
+    expect(root.querySelector(".nbm-state")?.textContent).toBe("FINISHED");
+    expect(root.querySelector(".nbm-link")?.textContent).toBe("IDLE");
+    const eta = root.querySelector("[data-readout=eta]");
+    expect(eta?.textContent).toBe("DURATION3:25");
+    end.abort();
+  });
+
+  test("whose kernel died shows where its data are", () => {
+    const { root, end } = open("?step=250&link=lost&file=out/run.sqlite");
+    expect(root.querySelector(".nbm-banner")?.textContent).toContain(
+      "kernel lost at step 250, data safe in out/run.sqlite",
+    );
+    end.abort();
+  });
+});
+
 describe("panels", () => {
   test("an absent one is a row with its reason", () => {
     const { root, end } = open("?step=10&gpus=0");
@@ -91,7 +111,16 @@ describe("the page", () => {
     const listeners = countListeners();
     const { root, replay, end } = open("?step=60&metrics=6");
     await runFrames();
-    for (const id of ["lines", "log-y", "smooth", "range", "theme", "scanlines"]) {
+    for (const id of [
+      "lines",
+      "log-y",
+      "smooth",
+      "range",
+      "theme",
+      "scanlines",
+      "stop",
+      "export",
+    ]) {
       root.querySelector<HTMLElement>(`[data-control=${id}]`)?.click();
     }
     replay.advance(80);
