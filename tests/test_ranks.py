@@ -166,6 +166,29 @@ def test_only_rank_0_records(uneven) -> None:
     assert [str(path) for path in files] == ([first["path"]] if first["path"] != "None" else [])
 
 
+def test_another_process_follows_all_ranks_live(job) -> None:
+    from nbmonitor.viewer import open_run
+
+    job.torchrun("--steps", "60", "--silence", "2", "--stop", "1", "30")
+    stopped = int(job.wait_for("stopped"))
+    (path,) = (job.directory / "out" / "nbmonitor").glob("*.sqlite")
+    view = open_run(path)
+    try:
+        # Rank 0 waits in an exchange of gradients by now, and its record still grows.
+        job.until(lambda: view.run.events("alert"))
+        assert view.run.status == "running"
+        assert {"rank/0/loss", "rank/1/process_memory", "train/loss"} <= set(view.run.keys)
+        (panel,) = [panel for panel in view.run.panels() if panel["id"] == "ranks"]
+        assert panel["absent"] == ""
+        os.kill(stopped, signal.SIGCONT)
+        job.until(lambda: view.run.status == "finished")
+        assert view.run.last("rank/1/step") == 60
+    finally:
+        view.close()
+    assert job.wait() == 0, job.log()
+    assert str(path) == job.json("0.json")["path"]
+
+
 def test_the_panel_is_there_and_says_what_is_missing(uneven) -> None:
     panel = uneven.json("panels.json")["ranks"]
     assert panel["absent"] == ""
