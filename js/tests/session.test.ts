@@ -60,6 +60,19 @@ describe("hello", () => {
     expect(session.store.series("train/loss")?.rows).toBe(2);
   });
 
+  test("is said again when the host brings the state anew: the run may have ended meanwhile", () => {
+    const model = new FakeModel();
+    const session = open(model);
+    model.receive(...append(1, 0, [1, 2], { declare: [LOSS] }));
+    vi.advanceTimersByTime(1000);
+    model.setTrait("history", history());
+    expect(model.sent.slice(1)).toEqual([session.store.have()]);
+    end.abort();
+    model.setTrait("history", new DataView(new ArrayBuffer(8)));
+    vi.advanceTimersByTime(1000);
+    expect(model.sent).toHaveLength(2);
+  });
+
   test("a storm of gaps asks at most twice a second, and asks at the end", () => {
     const model = new FakeModel();
     open(model);

@@ -47,6 +47,7 @@ _NOT_OURS = (
     "mathjax",
     "reading 'schema'",
     "filebrowser:open-path",
+    "WebSocket connection to",
 )
 
 IMPORTS = f"""
@@ -127,10 +128,17 @@ class Server:
         book.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         nbformat.write(book, self.files / f"{name}.ipynb")
 
+    def attach(self, name: str, kernel: str) -> None:
+        """Let a notebook that was written use a kernel that runs already."""
+        model = {"path": f"{name}.ipynb", "name": "", "type": "notebook", "kernel": {"id": kernel}}
+        self.api("/api/sessions", "POST", model)
+
     def stop_kernels(self) -> None:
         """End every kernel and forget which notebook it belonged to."""
         for session in self.api("/api/sessions"):
-            self.api(f"/api/sessions/{session['id']}", "DELETE")
+            # Two notebooks of one kernel: it went with the first of them.
+            with contextlib.suppress(urllib.error.HTTPError):
+                self.api(f"/api/sessions/{session['id']}", "DELETE")
 
     @property
     def process(self) -> int:

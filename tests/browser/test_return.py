@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
-from browser.jupyter import IMPORTS, Notebook
+from browser.jupyter import IMPORTS
 from browser.records import difference, exported, told, train, truth
 
 
@@ -32,3 +34,118 @@ def test_a_tab_closed_for_long_comes_back_with_everything_and_goes_on(notebook, 
     kept, resolution = exported(back)
     assert "every step" in resolution
     assert difference(kept, truth(server.files, "closed")) == ""
+
+
+def test_a_second_browser_sees_the_same_and_neither_disturbs_the_other(
+    notebook, server, elsewhere
+) -> None:
+    book = notebook([IMPORTS, train(600, "second")])
+    book.run(0)
+    book.run(1, wait=False)
+    book.wait_step(50, 60)
+    book.wait_saved(1)
+    other = elsewhere(server, book.name)
+    shown = other.wait_step(book.step(), 20)
+    other.wait_step(shown + 3, 20)
+    for page in (book, other):
+        page.wait_step(600, 60)
+        page.expect_state("finished")
+    book.wait_idle(1)
+    recorded = truth(server.files, "second")
+    assert [difference(exported(page)[0], recorded) for page in (book, other)] == ["", ""]
+    # Both save the notebook at the end of the run: nobody may be asked whose copy is to stay.
+    for page in (book, other):
+        page.page.wait_for_timeout(4000)
+        assert page.page.locator(".jp-Dialog").count() == 0
+
+
+CLEAR = """() => {
+    const book = jupyterapp.shell.currentWidget.content;
+    book.widgets[1].model.outputs.clear();
+}"""
+
+
+@pytest.mark.parametrize("host", ["lab", "notebook"])
+def test_outputs_cleared_in_the_middle_are_displayed_again_in_full(notebook, server, host) -> None:
+    book = notebook([IMPORTS, train(400, f"cleared-{host}", silence=1.0), "display(m)"], host=host)
+    book.run(0)
+    book.run(1, wait=False)
+    step = book.wait_step(30, 60)
+    book.page.evaluate(CLEAR)
+    book.page.wait_for_selector(".nbmonitor", state="detached")
+    book.wait_for(lambda: told(server.files, f"cleared-{host}")[2], 20, "silence: nobody looks")
+    assert told(server.files, f"cleared-{host}")[0] >= step
+    book.wait_idle(1)
+    book.run(2)
+    book.wait_step(400)
+    book.expect_state("finished")
+    kept, resolution = exported(book)
+    assert "every step" in resolution
+    assert difference(kept, truth(server.files, f"cleared-{host}")) == ""
+
+
+def test_another_notebook_of_the_same_kernel_displays_the_monitor(
+    notebook, server, elsewhere
+) -> None:
+    book = notebook([IMPORTS, train(60, "shared")])
+    book.run(0)
+    book.run(1)
+    book.expect_state("finished")
+    session = server.api("/api/sessions")[0]
+    server.write("shared-other", ["display(m)"], session["kernel"]["name"])
+    server.attach("shared-other", session["kernel"]["id"])
+    other = elsewhere(server, "shared-other")
+    other.ready()
+    other.run(0)
+    other.wait_step(60)
+    other.expect_state("finished")
+    assert difference(exported(other)[0], truth(server.files, "shared")) == ""
+
+
+def test_where_the_host_shows_nothing_another_notebook_opens_the_run_and_follows_it(
+    notebook, server, elsewhere
+) -> None:
+    book = notebook([IMPORTS, train(1000, "followed")])
+    book.run(0)
+    book.run(1, wait=False)
+    step = book.wait_step(30, 60)
+    # Its outputs were never saved: after the reload there is nothing to see in this notebook.
+    book.page.evaluate(CLEAR)
+    book.save()
+    book.close()
+    cells = [IMPORTS, "from nbmonitor import open_run\nv = open_run('out/nbmonitor')\ndisplay(v)"]
+    server.write("followed-other", cells, server.api("/api/sessions")[0]["kernel"]["name"])
+    other = elsewhere(server, "followed-other")
+    other.ready()
+    other.run(0)
+    other.run(1)
+    shown = other.wait_step(step, 20)
+    assert other.wait_step(shown + 30, 20) < 1000
+    other.expect_state("running")
+    other.wait_step(1000, 90)
+    other.expect_state("finished")
+    assert difference(exported(other)[0], truth(server.files, "followed")) == ""
+
+
+def test_a_killed_kernel_leaves_its_step_on_the_page_and_its_run_in_the_file(
+    notebook, server
+) -> None:
+    show = "from nbmonitor import open_run\nv = open_run('out/nbmonitor')\ndisplay(v)"
+    book = notebook([IMPORTS, train(3000, "killed"), show])
+    book.run(0)
+    book.run(1, wait=False)
+    book.wait_step(50, 60)
+    step, _, _, process = told(server.files, "killed")
+    os.kill(process, signal.SIGKILL)
+    book.page.wait_for_function(
+        "() => /kernel lost at step \\d+, data safe in \\S*out.nbmonitor/"
+        ".test(document.querySelector('.nbmonitor')?.textContent ?? '')",
+        timeout=20_000,
+    )
+    assert book.step() >= step - 10
+    last = told(server.files, "killed")[0]
+    book.ready()
+    book.run(0)
+    book.run(2)
+    assert book.wait_step(last, 20, number=1) >= last
+    book.expect_state("interrupted", 1)
