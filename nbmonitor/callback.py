@@ -167,7 +167,8 @@ class MonitorCallback(TrainerCallback):
             training=self._steering,
         )
         self._steering.consistent = True
-        if fresh:
+        # A run file that holds the steps before tells more than the checkpoint's log.
+        if fresh and not any("from" in e["data"] for e in run.events("resumed")):
             self._backfill(state.log_history)
 
     def _backfill(self, log_history: list[dict[str, Any]]) -> None:
