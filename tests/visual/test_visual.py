@@ -6,14 +6,9 @@ of the drawing. `NBMONITOR_UPDATE_VISUAL=1` stores the present pictures as the b
 
 from __future__ import annotations
 
-import functools
-import http.server
 import io
 import itertools
 import os
-import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,33 +17,11 @@ import pytest
 image = pytest.importorskip("PIL.Image")
 chops = pytest.importorskip("PIL.ImageChops")
 
-ROOT = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).parent / "baseline"
 UPDATE = os.environ.get("NBMONITOR_UPDATE_VISUAL") == "1"
 PANELS = ("readouts", "loss", "eval_loss", "gpu", "host", "tokens", "lora", "metrics")
 # Share of pixels that may differ by more than DELTA of 255 in a channel.
 DELTA, SHARE = 48, 0.06
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Keep the test's output clean."""
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the built replay page."""
-    vite = ROOT / "js" / "node_modules" / ".bin" / "vite"
-    if not vite.exists():
-        pytest.fail("js/node_modules is missing: run `make setup`")
-    out = tmp_path_factory.mktemp("page")
-    command = [str(vite), "build", "--mode", "page", "--outDir", str(out), "--logLevel", "error"]
-    subprocess.run(command, cwd=ROOT / "js", check=True)
-    handler = functools.partial(_Quiet, directory=str(out))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/dev/index.html"
-        server.shutdown()
 
 
 def _differs(one: Any, other: Any) -> float:
@@ -82,6 +55,7 @@ def test_views(address: str, browser: Any, theme: str) -> None:
     page.wait_for_timeout(800)
     for panel in PANELS:
         _check(f"{panel}-{theme}", page.locator(f"[data-panel={panel}]").screenshot())
+    _check(f"controls-{theme}", page.locator(".nbm-controls").screenshot())
     page.locator("[role=tab]", has_text="log").click()
     page.wait_for_timeout(300)
     assert page.locator("[data-panel=events] tbody tr").count() > 0
