@@ -77,7 +77,7 @@ class Server:
     def __init__(self, home: Path, *options: str, port: int | None = None) -> None:
         self.files = home / "files"
         self.files.mkdir(parents=True, exist_ok=port is not None)
-        port = port or _free_port()
+        self.port = port = port or free_port()
         self.address = f"http://127.0.0.1:{port}"
         env = kernels.environment()
         for name in ("CONFIG", "DATA", "RUNTIME"):
@@ -330,7 +330,8 @@ class Notebook:
         expect(shown).to_have_attribute("data-state", state, timeout=seconds * 1000)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

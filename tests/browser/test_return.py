@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
-from browser.jupyter import IMPORTS
+from browser.external import NAME, ExternalKernel
+from browser.jupyter import IMPORTS, Server, free_port
 from browser.records import difference, exported, told, train, truth
 
 
@@ -149,3 +151,38 @@ def test_a_killed_kernel_leaves_its_step_on_the_page_and_its_run_in_the_file(
     book.run(2)
     assert book.wait_step(last, 20, number=1) >= last
     book.expect_state("interrupted", 1)
+
+
+@pytest.fixture
+def external(tmp_path) -> Iterator[ExternalKernel]:
+    kernel = ExternalKernel(tmp_path / "external", tmp_path / "files")
+    yield kernel
+    kernel.close()
+
+
+def test_a_restarted_server_finds_the_kernel_and_the_page_has_its_run_again(
+    tmp_path, external, elsewhere
+) -> None:
+    server = Server(tmp_path, *external.options, port=free_port())
+    server.write("outlived", [IMPORTS, train(1500, "outlived")], NAME)
+    server.attach("outlived", server.api("/api/kernels")[0]["id"])
+    book = elsewhere(server, "outlived")
+    book.ready()
+    book.run(0)
+    book.run(1, wait=False)
+    book.wait_step(20, 60)
+    book.wait_saved(1)
+    server.kill()
+    gone = told(server.files, "outlived")[0]
+    server = Server(tmp_path, *external.options, port=server.port)
+    server.attach("outlived", server.api("/api/kernels")[0]["id"])
+    start = time.monotonic()
+    book.open()
+    shown = book.wait_step(gone, 20)
+    live = book.wait_step(shown + 3, 20)
+    print(f"back and live after {time.monotonic() - start:.2f} s, at step {live}")
+    external.interrupt()
+    book.expect_state("interrupted")
+    book.wait_idle(1)
+    assert difference(exported(book)[0], truth(server.files, "outlived")) == ""
+    server.close()
