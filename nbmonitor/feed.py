@@ -140,9 +140,19 @@ class Feed:
 
     def _send_tensors(self) -> None:
         version, fresh = self._run.tensors_since(self._tensors)
-        for key in sorted(self._unseen):
-            fresh.append(self._shown[key])
-        for key, step, array, meta in fresh:
+        # Struck off before they are read: another thread may show the next ones meanwhile.
+        shown = sorted(self._unseen)
+        self._unseen.difference_update(shown)
+        fresh += [self._shown[key] for key in shown]
+        try:
+            self._put(fresh)
+        except BaseException:
+            self._unseen.update(shown)
+            raise
+        self._tensors = version
+
+    def _put(self, tensors: list[Tensor]) -> None:
+        for key, step, array, meta in tensors:
             little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
             self._seq += 1
             message: wire.Put = {
@@ -156,8 +166,6 @@ class Feed:
                 "meta": meta,
             }
             self._deliver(message, [little.tobytes()], 0)
-        self._unseen.clear()
-        self._tensors = version
 
     def _deliver(self, message: wire.ToPage, buffers: list[bytes], extra: int) -> None:
         self._sink.send(message, buffers)

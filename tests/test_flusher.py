@@ -11,7 +11,7 @@ import pytest
 
 from nbmonitor import flusher as module
 from nbmonitor import wire
-from nbmonitor.feed import page_tensor
+from nbmonitor.feed import Feed, page_tensor
 from nbmonitor.flusher import Flusher
 from nbmonitor.run import Run
 
@@ -331,6 +331,22 @@ def test_a_page_only_tensor_is_sent_and_sent_again_to_a_new_page(run, page, flus
     flusher.from_page(page.hello())
     flusher.flush_now()
     assert "nbmonitor/picture" in page.tensors
+
+
+def test_what_is_shown_while_the_last_is_being_sent_is_not_lost(run, page) -> None:
+    class Hasty(Page):
+        def send(self, message, buffers) -> None:
+            super().send(message, buffers)
+            if message["kind"] == "put" and message["meta"]["state"] == "queued":
+                feed.show(page_tensor("nbmonitor/controls", 3, b"", {"state": "applied"}))
+
+    page = Hasty()
+    feed = Feed(run, page)
+    feed.show(page_tensor("nbmonitor/controls", 3, b"", {"state": "queued"}))
+    feed.send(tensors=True)
+    feed.send(tensors=True)
+    states = [m["meta"]["state"] for _, m, _ in page.messages if m["kind"] == "put"]
+    assert states == ["queued", "applied"]
 
 
 def test_a_sink_that_fails_loses_nothing(run, page, flusher, caplog) -> None:
