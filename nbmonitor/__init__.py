@@ -3,6 +3,8 @@
 from nbmonitor.monitor import TrainingMonitor
 from nbmonitor.probe import Batch, Context, Panel, Probe, Series, Step
 from nbmonitor.run import Run
+from nbmonitor.runfile.listing import list_runs
+from nbmonitor.viewer import open_run
 
 __version__ = "0.1.0"
 
@@ -16,4 +18,6 @@ __all__ = [
     "Step",
     "TrainingMonitor",
     "__version__",
+    "list_runs",
+    "open_run",
 ]

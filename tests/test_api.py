@@ -8,7 +8,9 @@ import sys
 
 import nbmonitor
 
-PUBLIC = ["Batch", "Context", "Panel", "Probe", "Run", "Series", "Step", "TrainingMonitor"]
+TYPES = ["Batch", "Context", "Panel", "Probe", "Run", "Series", "Step", "TrainingMonitor"]
+FUNCTIONS = ["list_runs", "open_run"]
+PUBLIC = [*TYPES, *FUNCTIONS]
 HEAVY = ["torch", "transformers", "peft", "pythreejs", "bqplot", "pandas", "PIL", "rich"]
 
 
@@ -20,7 +22,7 @@ def python(code: str) -> str:
 
 
 def test_exported_names():
-    assert nbmonitor.__all__ == [*PUBLIC, "__version__"]
+    assert nbmonitor.__all__ == [*TYPES, "__version__", *FUNCTIONS]
     found = {name for name in vars(nbmonitor) if not name.startswith("_")}
     modules = {name for name in found if f"nbmonitor.{name}" in sys.modules}
     assert found - modules == set(PUBLIC)
