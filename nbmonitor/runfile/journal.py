@@ -202,9 +202,11 @@ class Journal:
 
     def entry(self, seq: int, payload: Payload) -> None:
         """Write down a measurement. Two calls into C, no lock: this is all a step pays."""
+        # Looked up once: a record and its mark belong into one file.
+        out: Any = self._out
         try:
-            _dump((self.base + seq, payload), self._out, _FORMAT)  # type: ignore[arg-type]
-            _dump(None, self._out, _FORMAT)  # type: ignore[arg-type]
+            _dump((self.base + seq, payload), out, _FORMAT)
+            _dump(None, out, _FORMAT)
         except Exception:  # noqa: BLE001 - whatever it is, a training doesn't end for it
             self._otherwise((self.base + seq, payload))
 
