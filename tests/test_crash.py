@@ -1,0 +1,95 @@
+"""A training is killed at any instant, and its run file has every completed step.
+
+`NBMONITOR_CRASHES=50` makes it fifty instants instead of six.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from crash.progress import read
+
+from nbmonitor import recovery
+
+CRASH = Path(__file__).resolve().parent / "crash"
+KILLS = int(os.environ.get("NBMONITOR_CRASHES", "6"))
+# Seconds within which the instant lies, after the first completed step: the file is written
+# anew twice a second, and the journal's files take turns.
+SPAN = 2.5
+
+
+def kill_at(script: str, directory: Path, instant: float) -> tuple[Path, int]:
+    """Start a training, kill it so many seconds after its first step; the file, and its steps."""
+    directory.mkdir()
+    progress = directory / "progress"
+    errors = directory / "stderr.txt"
+    with errors.open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, str(CRASH / script), str(directory), str(progress)],
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env={**os.environ, "PYTHONPATH": str(CRASH.parent)},
+        )
+        try:
+            while not read(progress):
+                assert process.poll() is None, errors.read_text()[-2000:]
+                time.sleep(0.002)
+            # The instant is drawn: this is no waiting for something to happen.
+            time.sleep(instant)
+            assert process.poll() is None, errors.read_text()[-2000:]
+        finally:
+            process.kill()
+            process.wait()
+    (path,) = directory.glob("*.sqlite")
+    return path, read(progress)
+
+
+def recorded(path: Path) -> dict[int, tuple[float, float]]:
+    """Loss and learning rate by step, as SQLite alone reads them; no step is there twice."""
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        places = dict(db.execute('SELECT key, "table" FROM series'))
+        assert places["train/loss"] == places["train/learning_rate"]
+        rows = db.execute(
+            f'SELECT step, "train/loss", "train/learning_rate" FROM {places["train/loss"]} '
+            'WHERE "train/loss" IS NOT NULL ORDER BY n'
+        ).fetchall()
+    steps = [step for step, _, _ in rows]
+    assert len(set(steps)) == len(steps)
+    assert steps == sorted(steps)
+    return {step: (loss, rate) for step, loss, rate in rows}
+
+
+def instants() -> list[float]:
+    chance = random.Random(os.environ.get("NBMONITOR_CRASH_SEED") or time.time_ns())
+    return [round(chance.uniform(0, SPAN), 4) for _ in range(KILLS - KILLS // 2)]
+
+
+@pytest.mark.parametrize("instant", instants())
+def test_a_loop_killed_at_any_instant_loses_no_step(tmp_path, instant):
+    path, completed = kill_at("loop.py", tmp_path / "run", instant)
+    assert recovery.recover(path)
+    rows = recorded(path)
+    assert sorted(set(range(1, completed + 1)) - set(rows)) == []
+    # One more may have been on its way back to the loop.
+    assert max(rows) <= completed + 1
+    for step, (loss, rate) in rows.items():
+        assert loss == 1.0 / step
+        assert rate == step * 1e-6
+
+
+@pytest.mark.parametrize("instant", instants()[: max(1, KILLS // 2)])
+def test_a_trainer_killed_at_any_instant_loses_no_step(tmp_path, instant):
+    path, completed = kill_at("train.py", tmp_path / "run", instant)
+    assert recovery.recover(path)
+    rows = recorded(path)
+    assert sorted(set(range(1, completed + 1)) - set(rows)) == []
+    assert all(math.isfinite(loss) and math.isfinite(rate) for loss, rate in rows.values())
