@@ -140,11 +140,11 @@ class Follower:
 
     def _look_for_writer(self) -> None:
         with RunFile(self._path) as file:
-            alive, active = file.alive, str(file.meta.get("status")) in ACTIVE
+            alive, active = file.alive, str(file.meta.get("status") or "waiting") in ACTIVE
         self._over = not alive and self._run.status == "finished"
         if active and not alive and self._run.status in ACTIVE and not self._mourned:
-            self._mourned = True
             self._apart = self._lost is not None and self._lost()
+            self._mourned = True
 
     def _gone(self) -> None:
         if self._missing:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nbmonitor import probes
+from nbmonitor import probes, wire
+from nbmonitor.engine import Engine
 from nbmonitor.probe import Context, Probe, Step
 from nbmonitor.record import Row
 from nbmonitor.run import Run
@@ -150,21 +151,24 @@ def recover(path: str | Path) -> bool:
     with RunFile(path) as file:
         if file.alive:
             return False
-        meta, active = file.meta, str(file.meta.get("status")) in ACTIVE
-    left = _Left(records, meta, _count(path))
-    if not active and left.empty:
+        left = _Left(records, file)
+    if left.empty and not left.active:
         return True
     run = Run()
     cursor = reader.load(run, path)
-    recorder = Recorder.reopen(run, path, lambda: cursor.panels)
+    known = len(run.events())
+    recorder = Recorder.reopen(run, path, lambda: cursor.panels or _panels())
+    if len(run.events()) > known:  # it has told why it can't write
+        if recorder._journal is not None:  # noqa: SLF001 - without one it has nothing to let go of
+            recorder.close()
+        return False
     run.journal = recorder
     left.replay(run)
-    if active:
+    if left.active:
         _end(run, left.time)
-    recorder.fold()
     recorder.close()
     with RunFile(path) as file:
-        return str(file.meta.get("status")) not in ACTIVE
+        return str(file.meta.get("status") or "waiting") not in ACTIVE
 
 
 def complete(run: Run, path: str | Path) -> bool:
@@ -178,25 +182,28 @@ def complete(run: Run, path: str | Path) -> bool:
     path = Path(path)
     records = journal.read(path)
     with RunFile(path) as file:
-        if file.alive or str(file.meta.get("status")) not in ACTIVE:
+        if file.alive:
             return False
-        meta = file.meta
-    left = _Left(records, meta, _count(path))
+        left = _Left(records, file)
+    if left.empty and not left.active:
+        return False
     left.replay(run)
-    _end(run, left.time)
+    if left.active:
+        _end(run, left.time)
     return True
 
 
-def _count(path: Path) -> int:
-    with RunFile(path) as file:
-        return len(file.events())
+def _panels() -> list[wire.PanelSpec]:
+    """Panels of the probes that come with nbmonitor, for a file that got none yet."""
+    return Engine(Run(), probes.discover()).panels()
 
 
 class _Left:
     """What a journal has and its database lacks."""
 
-    def __init__(self, records: journal.Records, meta: Mapping[str, Any], events: int) -> None:
-        folded = int(meta.get("folded_seq") or 0)
+    def __init__(self, records: journal.Records, file: RunFile) -> None:
+        meta = file.meta
+        folded, events = int(meta.get("folded_seq") or 0), len(file.events())
         self._entries = [(seq, payload) for seq, payload in records.entries if seq > folded]
         self._events = [(index, event) for index, event in records.events if index >= events]
         # Those before were followed; the last one may be, and then does nothing more.
@@ -204,6 +211,7 @@ class _Left:
         times = [float(payload[2]) for _, payload in self._entries]
         times += [float(event["time"]) for _, event in self._events]
         self.time = max([float(meta.get("updated") or 0.0), *times])
+        self.active = str(meta.get("status") or "waiting") in ACTIVE
 
     @property
     def empty(self) -> bool:
@@ -218,23 +226,18 @@ class _Left:
         }
         context = Context(total_steps=run.total_steps or None, config=run.config)
         deriver = Deriver(probes.discover(), context, last)
-        for index, event in self._events:
-            run.lay_events([event])
-            if run.journal is not None:
-                run.journal.event(index, event)
+        run.lay_events(event for _, event in self._events)
         rewinds = list(self._rewinds)
         rows: list[Row] = []
-        upto = 0
         for seq, payload in self._entries:
             while rewinds and rewinds[0][0] < seq:
-                _lay(run, rows, upto)
+                _lay(run, rows)
                 rows = []
                 run.rewind(rewinds.pop(0)[1])
             row = deriver.row(payload)
-            upto = seq
             if row is not None:
                 rows.append(row)
-        _lay(run, rows, upto)
+        _lay(run, rows)
         for _, step in rewinds:
             run.rewind(step)
         if deriver.unknown:
@@ -246,7 +249,7 @@ class _Left:
             run.event("note", None, {"message": message}, time=self.time)
 
 
-def _lay(run: Run, rows: list[Row], upto: int) -> None:
+def _lay(run: Run, rows: list[Row]) -> None:
     columns: dict[str, list[tuple[int, float]]] = {}
     noted = {(e["data"].get("key"), e["step"]) for e in run.events("nonfinite")}
     for step, values, time in rows:
@@ -259,8 +262,9 @@ def _lay(run: Run, rows: list[Row], upto: int) -> None:
     for key, points in columns.items():
         steps, values_of = np.array(points, np.float64).T
         run.lay(key, steps, values_of)
-    if upto and run.journal is not None:
-        run.journal.take(rows, upto)
+    if rows and run.journal is not None:
+        # A recorder's own numbers begin behind those that a journal before it has left.
+        run.journal.take(rows, 0)
 
 
 def _end(run: Run, time: float) -> None:

@@ -27,7 +27,8 @@ from nbmonitor.runfile.rows import Bulk, bounds, newest, read
 from nbmonitor.runfile.schema import RunFileError, SeriesRow
 from nbmonitor.series import Buckets
 
-ACTIVE = frozenset({"running", "paused"})
+# A run that has a file has begun, though the file may not yet say so.
+ACTIVE = frozenset({"waiting", "running", "paused"})
 # A writer that can't be told by its lock says within this many seconds that it lives.
 HEARTBEAT = 30.0
 _PATIENCE = 2.0
@@ -64,7 +65,8 @@ class RunFile:
         if not self.path.is_file():
             msg = f"no run file {self.path}; list_runs(directory) tells what there is"
             raise FileNotFoundError(msg)
-        if not self.path.stat().st_size:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if not self.path.stat().st_size and not log.exists():
             msg = f"{self.path} is empty: its run has not begun, or died at once"
             raise RunFileError(msg)
         with self._explained():
@@ -239,8 +241,8 @@ class RunFile:
 
     def _put(self, run: Run, cursor: Cursor) -> None:
         found = self._db.execute(
-            "SELECT rowid, key, step, dtype, shape, meta, data FROM tensors "
-            "WHERE rowid > ? ORDER BY rowid",
+            "SELECT rowid, key, step, dtype, shape, meta, data FROM tensors WHERE rowid IN "
+            "(SELECT max(rowid) FROM tensors WHERE rowid > ? GROUP BY key) ORDER BY rowid",
             (cursor.tensors,),
         )
         for number, key, step, dtype, shape, meta, data in found:

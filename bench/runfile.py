@@ -1,0 +1,148 @@
+"""The run file: what a million steps take on the disk and to open, and what recording costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from bench import lab
+from bench.callback_cost import _METER, _median
+from bench.figure import Figure
+from bench.kernel import result_of
+
+STEPS = 1_000_000
+_RECORDED_STEPS = 400
+_ROUNDS = 5
+
+_WRITE = """
+import math, sys, time
+from pathlib import Path
+from nbmonitor.engine import Engine
+from nbmonitor.probes import discover
+from nbmonitor.run import Run
+from nbmonitor.runfile import Recorder
+steps, path = int(sys.argv[1]), Path(sys.argv[2])
+run = Run("a million steps")
+engine = Engine(run, discover())
+run.total_steps = steps
+recorder = run.journal = Recorder(run, path, engine.panels)
+run.set_status("running")
+batch = 5_000
+for start in range(1, steps + 1, batch):
+    rows = []
+    for step in range(start, start + batch):
+        noise = math.sin(step * 12.9898) % 1.0
+        rows.append((step, {
+            "train/loss": 2.0 + noise, "train/grad_norm": 1.0 + noise,
+            "train/learning_rate": 1e-4 * (1 - step / steps), "train/epoch": step / 1e5,
+            "train/step_time": 0.01 + noise / 1e3, "tokens/per_second": 1e5 * noise,
+            "tokens/padding_ratio": noise, "tokens/seen": 512.0 * step,
+        }, 1.7e9 + step / 100))
+    run.extend(rows)
+    recorder.take(rows, 0)
+    recorder.fold()
+run.set_status("finished")
+run.journal = None
+recorder.close()
+"""
+_OPEN = """
+import json, sys, time
+from nbmonitor.viewer import open_run
+from nbmonitor import picture
+before = time.perf_counter()
+widget = open_run(sys.argv[1], autosave=False)
+packed = widget._packed()
+opened = time.perf_counter() - before
+widget.run.to_html(sys.argv[2])
+before = time.perf_counter()
+found = widget.run.archive(["train/loss"], 400_000, 410_000)["train/loss"]
+zoomed = time.perf_counter() - before
+assert len(found[0]) == 10_001
+assert widget.run.step == int(sys.argv[3])
+widget.close()
+print(json.dumps([opened, len(packed), zoomed]))
+"""
+_PAINTED = """() => {
+    const canvas = document.querySelector('[data-panel=loss] canvas');
+    if (!canvas?.width) return false;
+    const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return data.some((value) => value > 0);
+}"""
+_TRAIN = """
+import shutil, tempfile
+from nbmonitor import TrainingMonitor
+meter = Meter()
+t = make(STEPS)
+run_dir = tempfile.mkdtemp() if RECORDED else False
+monitor = TrainingMonitor(t, autosave=False, run_dir=run_dir)
+callback, session = monitor._attached, monitor._session
+meter.wrap(callback, HOOKS)
+meter.wrap(session, ["micro_batch", "add_loss"])
+t.add_callback(Edge(meter))
+t.train()
+assert (monitor.run.path is not None) == RECORDED
+monitor.close()
+shutil.rmtree(run_dir, ignore_errors=True) if RECORDED else None
+result = meter.steps[20:]
+"""
+
+
+def _python(code: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True,
+        cwd=lab.ROOT,
+    )  # fmt: skip
+    return done.stdout
+
+
+def _paint(page_file: Path) -> float:
+    """Seconds from asking for a page with the run in it to the first painted curve."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=lab.chromium(), headless=True, args=["--headless=new", *lab.ARGUMENTS]
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 800})
+        page.goto("about:blank")
+        started = time.perf_counter()
+        page.goto(page_file.as_uri())
+        page.wait_for_function(_PAINTED)
+        seconds = time.perf_counter() - started
+        browser.close()
+    return seconds
+
+
+def _recording() -> Figure:
+    """Compare a training with and without a run file, in turns."""
+    costs: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(_ROUNDS):
+        for recorded in (True, False):
+            head = f"STEPS, RECORDED = {_RECORDED_STEPS}, {recorded}\n" + _METER
+            costs[recorded].append(_median(result_of(head + _TRAIN)))
+    more = _median([a - b for a, b in zip(costs[True], costs[False], strict=True)])
+    without = _median(costs[False])
+    return Figure("a run file, training thread CPU per step", more, "µs", 10,
+                  note=f"more than the {without:.0f} µs without one; {_ROUNDS} pairs")  # fmt: skip
+
+
+def measure() -> list[Figure]:
+    """Write a file, open it, paint it, zoom into it; then train with and without one."""
+    with tempfile.TemporaryDirectory() as home:
+        path, page = Path(home) / "run.sqlite", Path(home) / "run.html"
+        _python(_WRITE, str(STEPS), str(path))
+        size = path.stat().st_size / 1e6
+        opens = [json.loads(_python(_OPEN, str(path), str(page), str(STEPS))) for _ in range(3)]
+        opened, packed, zoomed = sorted(opens)[1]
+        painted = _paint(page)
+    note = f"{opened * 1e3:.0f} ms to {packed / 1e3:.0f} KB packed, then a fresh page paints them"
+    return [
+        Figure("1M steps × 8 series: run file", size, "MB", 120),
+        Figure("the same: open to first paint", opened + painted, "s", 1.5, note=note),
+        Figure("the same: full resolution of 10,000 steps", zoomed * 1e3, "ms"),
+        _recording(),
+    ]
