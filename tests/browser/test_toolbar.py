@@ -93,3 +93,43 @@ def test_a_file_is_saved_although_the_kernel_is_gone(notebook, tmp_path: Path) -
     shown = page.inner_text("[data-readout=step] b").split("/")[0].replace(",", "")
     assert int(shown) >= step
     page.close()
+
+
+def test_a_zoom_into_old_steps_brings_each_of_them(notebook) -> None:
+    loop = """
+monitor = TrainingMonitor(name="long").watch(torch.nn.Linear(2, 1), total_steps=120_000)
+for step in range(120_000):
+    monitor.step(float(step % 7))
+"""
+    book = notebook([IMPORTS, loop, "display(monitor)"])
+    book.run(0)
+    book.run(1)
+    book.run(2)
+    book.wait_step(119_990, 30)
+    press(book, "range")
+    panel = book.dashboard().locator("[data-panel=loss]")
+    box = panel.locator(".u-over").bounding_box()
+    left, top = box["x"] + box["width"] / 3, box["y"] + 60
+    book.page.mouse.move(left, top)
+    book.page.mouse.down()
+    book.page.mouse.move(left + 8, top, steps=4)
+    book.page.mouse.up()
+    book.dashboard().locator("[data-control=range][data-range=zoom]").wait_for()
+    legend = panel.locator(".nbm-legend")
+
+    def told() -> dict[int, float]:
+        """Steps and values under ten places, three pixels and some ten steps apart."""
+        values = {}
+        for pixel in range(0, 30, 3):
+            book.page.mouse.move(left + pixel, top)
+            book.page.evaluate("() => new Promise(requestAnimationFrame)")
+            text = legend.inner_text()
+            step = re.search(r"step ([\d,]+)", text)
+            if step:
+                values[int(step[1].replace(",", ""))] = float(text.split()[-1])
+        return values
+
+    # A bucket stands for some fifty steps: without the rows there would be two or three.
+    book.wait_for(lambda: len(told()) == 10, 20, "a step of its own at each of ten places")
+    assert "summary" not in legend.inner_text()
+    assert all(value == (step - 1) % 7 for step, value in told().items())
