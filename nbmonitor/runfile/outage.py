@@ -66,6 +66,7 @@ _WORDS = {
         "close what has it open for writing (a database browser, say)",
     ),
     "damaged": ("The run file is damaged", "see who else writes it and whether the disk is sound"),
+    "foreign": ("The run goes on in another file", "the file given is left as it is"),
     "io": ("The run file can't be written", "see whether the disk is in order and still there"),
     "other": ("The run file can't be written", "please report it with this message"),
 }  # fmt: skip
@@ -196,7 +197,7 @@ def diagnose(error: BaseException, path: Path) -> Trouble:
     if isinstance(error, BlockingIOError):
         kind, reason = "locked", str(error)
     elif isinstance(error, RunFileError):
-        kind, reason = "damaged", str(error)
+        kind, reason = "foreign", str(error)
     elif isinstance(error, OSError):
         kind, reason = _BY_ERRNO.get(error.errno or 0, "io"), error.strerror or str(error)
     elif isinstance(error, sqlite3.Error):

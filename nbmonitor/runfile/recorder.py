@@ -162,7 +162,9 @@ class Recorder:
             trouble = self._outage.failed(error)
             self._outage.bound(self._changes)
             if trouble.kind == "damaged":
-                self._replace_damaged()
+                self._replace("is damaged")
+            elif trouble.kind == "foreign":
+                self._replace("can't be gone on with")
             elif trouble.kind in {"io", "other", "readonly"} and self._in_place:
                 self._reconnect()
             return False
@@ -362,7 +364,7 @@ class Recorder:
             self._run.config = {**self._run.config, "run_file": str(path)}
         self._open()
 
-    def _replace_damaged(self) -> None:
+    def _replace(self, why: str) -> None:
         """Go on in another file, with what can be read of this one."""
         storage, self._storage = self._storage, None
         old, new = self.path, rescue.beside(self.path)
@@ -374,7 +376,7 @@ class Recorder:
             except Exception as error:  # noqa: BLE001 - it is tried once: there is no third way
                 self._outage.failed(error)
                 new = rescue.beside(new)
-        self._begin_anew(old, new, "is damaged", f"with {rows:,} rows saved from it")
+        self._begin_anew(old, new, why, f"with {rows:,} rows saved from it")
 
     def _begin_anew(self, old: Path, new: Path, why: str, saved: str) -> None:
         self._let_go_of_journal()

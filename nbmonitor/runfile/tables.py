@@ -135,10 +135,12 @@ class Tables:
     def _add(self, fresh: list[str], beside: list[str]) -> None:
         """Give new keys columns: in the table of those they come with, as long as it has room."""
         homes = Counter(self._series[key].table for key in beside)
-        table = homes.most_common(1)[0][0] if homes else ""
+        near = [table for table, _ in homes.most_common()]
         for key in fresh:
-            if not table or len(self._keys[table]) >= MAX_COLUMNS:
+            table = next((t for t in near if len(self._keys[t]) < MAX_COLUMNS), "")
+            if not table:
                 table = self._create()
+                near.append(table)
             self._add_column(table, key)
 
     def _create(self) -> str:
