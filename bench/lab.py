@@ -36,15 +36,15 @@ class Counting(Notebook):
 
 
 @contextmanager
-def notebook(cells: list[str]) -> Iterator[Counting]:
-    """Open a notebook in JupyterLab on the newest ipykernel."""
+def notebook(cells: list[str], ipykernel: str = VERSIONS[-1]) -> Iterator[Counting]:
+    """Open a notebook in JupyterLab."""
     server = Server(Path(tempfile.mkdtemp()))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), headless=True, args=["--headless=new", *ARGUMENTS]
         )
         try:
-            server.write("bench", cells, kernel_name(VERSIONS[-1]))
+            server.write("bench", cells, kernel_name(ipykernel))
             context = browser.new_context(viewport={"width": 1300, "height": 1400})
             book = Counting(context, server, "lab", "bench")
             book.ready()

@@ -35,6 +35,9 @@ _STATE_REQUESTS = frozenset({"request_state", "request_states"})
 _CONTROL_TARGET = "jupyter.widget.control"
 _NEEDED = ("session", "shell_handlers", "get_parent", "set_parent", "_publish_status")
 
+# zmq.EVENTS and zmq.POLLIN, which never change: zmq is only there where a kernel is.
+_EVENTS, _POLLIN = 15, 1
+
 Frames = list[Any]
 
 
@@ -56,7 +59,7 @@ class Pump:
         self._kernel = kernel
         self._stream: Any = None
         self._comms: set[str] = set()
-        self._inside = False
+        self._inside = self._hurry = False
         self._next = self._eager_until = 0.0
         self.reason = self._obstacle()
 
@@ -98,7 +101,8 @@ class Pump:
             return 0
         self._inside = True
         try:
-            return self._work(now) if self._stream.socket.poll(0) else 0
+            # Half of what `socket.poll` costs, which makes a poller for the one question.
+            return self._work(now) if self._stream.socket.getsockopt(_EVENTS) & _POLLIN else 0
         except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
             self.reason = f"switched off after {type(error).__name__}: {error}"
             return 0
@@ -118,9 +122,11 @@ class Pump:
         try:
             self._take(waiting)
             while waiting:
+                self._hurry = True
                 if self._is_ours(waiting[0]):
                     answered += 1
-                    self._eager_until = now + _EAGER
+                    if self._hurry:
+                        self._eager_until = now + _EAGER
                     self._answer(waiting.pop(0))
                 else:
                     self._stream._run_callback(callback, waiting.pop(0))
@@ -158,7 +164,11 @@ class Pump:
             return False
         # Not the user's own widgets: their handlers expect to run between cells.
         data = content.get("data")
-        method = data.get("method") if isinstance(data, dict) else None
+        data = data if isinstance(data, dict) else {}
+        method, custom = data.get("method"), data.get("content")
+        # A page's regular sign of life announces nothing: looking every few milliseconds
+        # because of it would cost the training more than all the rest.
+        self._hurry = not (isinstance(custom, dict) and custom.get("kind") == "ack")
         return content.get("comm_id") in self._comms or method in _STATE_REQUESTS
 
     def _answer(self, frames: Frames) -> None:

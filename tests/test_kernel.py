@@ -117,6 +117,16 @@ def test_our_comm_is_answered_and_other_widgets_wait(client, comms) -> None:
     assert client.run("print(heard)").strip() == "['theirs: early', 'now', 'theirs: later']"
 
 
+def test_a_sign_of_life_is_no_reason_to_look_more_often(client, comms) -> None:
+    for kind, hurries in (("ack", False), ("control", True)):
+        client.run("pump._eager_until = 0.0; heard.clear()")
+        cell = client.client.execute("train(1); print(len(heard), pump._eager_until > 0)")
+        time.sleep(0.3)
+        data = {"method": "custom", "content": {"kind": kind}}
+        client.ask("comm_msg", {"comm_id": comms[0], "data": data})
+        assert client.output(cell).strip() == f"1 {hurries}"
+
+
 def test_cells_queued_meanwhile_run_after_in_order(client, comms) -> None:
     client.run("order = []")
     cells = [client.client.execute("train(1); order.append(0)")]
