@@ -52,6 +52,15 @@ const PER_CURVE = 4;
  */
 const DENSE = 200;
 
+/** Room for the labels of the y axis, in CSS pixels; grows with the longest of them. */
+const LABELS = 50;
+const LETTER = 7;
+
+function labelsWidth(values: readonly string[] | null): number {
+  const longest = Math.max(0, ...(values ?? []).map((text) => text?.length ?? 0));
+  return Math.max(LABELS, 14 + longest * LETTER);
+}
+
 export class Plot {
   readonly #el: HTMLElement;
   readonly #ctx: ViewContext;
@@ -237,7 +246,8 @@ export class Plot {
           values: (_u, splits) => tickLabels(splits),
         },
         {
-          ...axis(unit === "bytes" ? 66 : 50, 24),
+          ...axis(LABELS, 24),
+          size: (_u, values) => labelsWidth(values),
           splits: (u, i, min, max) => (log ? logTicks : ticks)(min, max, count(u, i, 36)),
           filter: (_u, splits) => splits,
           values: (_u, splits) => tickLabels(splits, unit, log),
