@@ -7,6 +7,7 @@ memory meanwhile, and each is written once. It knows neither what a file looks l
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
@@ -22,7 +23,7 @@ from nbmonitor import wire
 from nbmonitor.record import Row
 from nbmonitor.run import Run
 from nbmonitor.runfile import journal as journals
-from nbmonitor.runfile import rescue
+from nbmonitor.runfile import rescue, schema
 from nbmonitor.runfile.journal import Folded, Journal, Payload
 from nbmonitor.runfile.outage import Outage
 from nbmonitor.runfile.storage import Batch, Cut, Laid, Storage
@@ -217,6 +218,8 @@ class Recorder:
         storage, journal = self._storage, self._journal
         assert storage is not None
         assert journal is not None
+        if journal.trouble is not None:
+            self._outage.journal_failed(journal.trouble)
         # Packing settles the Run: what it brings in is among the changes then.
         packed = self._pack() if summary else None
         changes = list(self._changes)
@@ -241,8 +244,6 @@ class Recorder:
         for _ in changes:
             self._changes.popleft()
         self._tensors = version
-        if journal.trouble is not None:
-            self._outage.journal_failed(journal.trouble)
         journal.rotate(
             Folded(
                 int(storage.meta.get("folded_seq") or 0),
@@ -366,16 +367,15 @@ class Recorder:
 
     def _replace(self, why: str) -> None:
         """Go on in another file, with what can be read of this one."""
-        storage, self._storage = self._storage, None
         old, new = self.path, rescue.beside(self.path)
+        storage, self._storage = self._storage, None
         rows = 0
-        if storage is not None:
-            try:
-                rows = rescue.salvage(storage.db, storage.tables.series, new)
-                storage.close()
-            except Exception as error:  # noqa: BLE001 - it is tried once: there is no third way
-                self._outage.failed(error)
-                new = rescue.beside(new)
+        try:
+            db = storage.db if storage else schema.connect(old)
+            with contextlib.closing(db):
+                rows = rescue.salvage(db, storage.tables.series if storage else [], new)
+        except Exception:  # noqa: BLE001 - it is tried once: what can't be read is lost
+            new = rescue.beside(new)
         self._begin_anew(old, new, why, f"with {rows:,} rows saved from it")
 
     def _begin_anew(self, old: Path, new: Path, why: str, saved: str) -> None:

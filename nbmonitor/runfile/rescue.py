@@ -51,6 +51,15 @@ def copy(db: sqlite3.Connection, path: Path) -> None:
 def salvage(db: sqlite3.Connection, known: Sequence[SeriesRow], path: Path) -> int:
     """Write to a new file what can be read of a damaged one: rows and their series.
 
+    Parameters
+    ----------
+    db
+        Connection to the damaged file.
+    known
+        Its series; read from it, if none are given.
+    path
+        The new file.
+
     Returns
     -------
     int
@@ -61,7 +70,7 @@ def salvage(db: sqlite3.Connection, known: Sequence[SeriesRow], path: Path) -> i
     OSError, sqlite3.Error
         If the new file can't be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    known = known or schema.series(db)
     saved = 0
     with contextlib.closing(schema.connect(path, writable=True)) as target:
         with schema.transaction(target):

@@ -21,7 +21,7 @@ from nbmonitor.runfile.schema import FIXED, MAX_COLUMNS, SeriesRow, quote
 # busy training thread takes 5 ms to hand it back: few statements matter more than short ones.
 _BATCHES = (256, 32, 4, 1)
 _MAX_PARAMETERS = 30_000
-_Table = tuple[str, list[str]]
+_FARTHEST = 2**62
 
 
 class Tables:
@@ -62,6 +62,7 @@ class Tables:
 
     def insert(self, rows: Sequence[Row]) -> Counter[str]:
         """Add rows in order; return how many values each key got."""
+        rows = [_plain(row) for row in rows]
         counts: Counter[tuple[str, ...]] = Counter()
         fresh: dict[str, list[tuple[Any, ...]]] = {}
         nans: list[tuple[int, int]] = []
@@ -74,7 +75,7 @@ class Tables:
                 fresh.setdefault(table, []).append(
                     (n, step, time, *map(values.get, self._keys[table]))
                 )
-            # NaN is NULL to SQLite, which here means: no value. A sum tells cheaply.
+            # NaN is NULL to SQLite, which here means: no value.
             if math.isnan(sum(values.values())):
                 for key, value in values.items():
                     if math.isnan(value):
@@ -175,3 +176,13 @@ class Tables:
         self._series[key] = s
         self._keys[table].append(key)
         self._columns[table].append(column)
+
+
+def _plain(row: Row) -> Row:
+    """Make sure that SQLite takes a row: whole steps, and Python's own numbers."""
+    step, values, time = row
+    # The sum of floats alone is one: so much cheaper than to look at each.
+    if type(step) is int and type(sum(values.values())) is float and abs(step) < _FARTHEST:
+        return row
+    plain = {key: float(value) for key, value in values.items()}
+    return int(max(-_FARTHEST, min(step, _FARTHEST))), plain, float(time)
