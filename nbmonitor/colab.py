@@ -1,7 +1,7 @@
 """Colab's own way from the page to a busy kernel, for where the pump has none.
 
 `google.colab.output.eval_js` asks the page something and gets the answer on a socket that a
-busy kernel can read. The page keeps its controls in an array as well as sending them; here that
+busy kernel can read. The page leaves its controls in an array besides sending them; here that
 array is emptied. The question holds the training up until the page has answered, so it is asked
 as seldom as its cost demands, and never without a time limit: a closed tab answers nothing.
 """
@@ -9,13 +9,14 @@ as seldom as its cost demands, and never without a time limit: a closed tab answ
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-# What the page does with a control in Colab: (globalThis.nbmonitorControls ??= []).push(message)
-QUESTION = "(globalThis.nbmonitorControls ?? []).splice(0)"
+# A page may hold several monitors; `js/src/host.ts` keeps what is left for each apart.
+QUESTION = "(globalThis.nbmonitorControls?.[{}] ?? []).splice(0)"
 PATIENCE = 2.0
 # Share of the training's time that asking may take.
 SHARE = 0.002
@@ -32,10 +33,12 @@ class ColabMail:
     ----------
     ask
         Colab's `eval_js`.
+    name
+        Under which the page keeps this monitor's controls.
     """
 
-    def __init__(self, ask: Callable[..., Any]) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[..., Any], name: str) -> None:
+        self._ask, self._question = ask, QUESTION.format(json.dumps(name))
         self._asked, self._interval = time.monotonic(), INTERVAL
 
     def __call__(self, *, paused: bool) -> list[dict[str, Any]]:
@@ -47,7 +50,7 @@ class ColabMail:
         if start - self._asked < (PAUSED_INTERVAL if paused else self._interval):
             return []
         try:
-            found = self._ask(QUESTION, timeout_sec=PATIENCE)
+            found = self._ask(self._question, timeout_sec=PATIENCE)
         except Exception:  # noqa: BLE001 - no page, or one that is gone: asked again later
             found = None
         self._asked = time.monotonic()
@@ -55,7 +58,7 @@ class ColabMail:
         return [m for m in found if isinstance(m, dict)] if isinstance(found, list) else []
 
 
-def colab_mail() -> ColabMail | None:
+def colab_mail(name: str) -> ColabMail | None:
     """Return the way to a Colab page, or None where there is none that can't hang."""
     output = getattr(sys.modules.get("google.colab"), "output", None)
     output = output or sys.modules.get("google.colab.output")
@@ -66,4 +69,4 @@ def colab_mail() -> ColabMail | None:
         limited = "timeout_sec" in inspect.signature(ask).parameters
     except (TypeError, ValueError):
         return None
-    return ColabMail(ask) if limited else None
+    return ColabMail(ask, name) if limited else None

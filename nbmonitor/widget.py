@@ -117,7 +117,7 @@ class MonitorWidget(anywidget.AnyWidget):
         self.capabilities = kernel.capabilities(self._known_obstacle)
         # Colab doesn't show what a thread sends (googlecolab/colabtools#3373).
         self._threaded = self.capabilities["host"] != "colab"
-        self._colab = None if self._threaded else colab_mail()
+        self._colab = None if self._threaded else colab_mail(self.picture_id)
         self._bound = run
         self._flusher = Flusher(run, _Sink(self), panels)
         self._flusher.flush_now()

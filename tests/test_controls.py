@@ -182,6 +182,9 @@ def test_in_colab_controls_are_fetched_from_the_page(page):
         page.controls.append("nonsense")
         monitor.step(1.0)
         assert [e["data"]["name"] for e in monitor.run.events("control")] == ["pause", "resume"]
+        assert set(page.questions) == {
+            f'(globalThis.nbmonitorControls?.["{monitor.picture_id}"] ?? []).splice(0)'
+        }
         page.gone = True
         monitor.step(1.0)
         assert monitor.run.status == "running"
@@ -211,7 +214,7 @@ def test_questions_cost_little_of_the_training(page, monkeypatch):
         page.questions.append(script)
         return []
 
-    mail = colab.ColabMail(slow)
+    mail = colab.ColabMail(slow, "id")
     for _ in range(10_000):
         mail(paused=False)
         now[0] += 0.02
@@ -225,6 +228,6 @@ def test_a_colab_without_a_time_limit_is_not_asked(monkeypatch):
     module = types.ModuleType("google.colab")
     module.output = types.SimpleNamespace(eval_js=lambda script: 1 / 0)
     monkeypatch.setitem(sys.modules, "google.colab", module)
-    assert colab.colab_mail() is None
+    assert colab.colab_mail("id") is None
     monkeypatch.delitem(sys.modules, "google.colab")
-    assert colab.colab_mail() is None
+    assert colab.colab_mail("id") is None

@@ -5,6 +5,9 @@
 
 import type { AnyModel } from "@anywidget/types";
 import type { Traits } from "./model";
+import type { Control } from "./wire.gen";
+
+const LEFT_IN_COLAB = 20;
 
 /** Everything that the Python side synchronises, with what a dashboard does not read. */
 export interface Synced extends Traits {
@@ -74,6 +77,18 @@ export function documentOf(model: PageModel): Document | null {
     return null;
   }
   return context as Document;
+}
+
+/**
+ * Leave a control where Colab's kernel can fetch it from a busy cell (`nbmonitor/colab.py`);
+ * what is sent may wait there until the cell ends. The kernel takes a repeated one once.
+ */
+export function leaveInColab(model: PageModel, message: Control): void {
+  const page = globalThis as { nbmonitorControls?: Record<string, Control[]> };
+  page.nbmonitorControls ??= {};
+  const left = page.nbmonitorControls;
+  const id = model.get("picture_id");
+  left[id] = [...(left[id] ?? []), message].slice(-LEFT_IN_COLAB);
 }
 
 /** The state of all widgets on the page, as a saved notebook holds it, or null. */

@@ -3,7 +3,7 @@
  * Lives as long as the model, however many views it has; draws nothing.
  */
 
-import type { PageModel } from "./host";
+import { leaveInColab, type PageModel } from "./host";
 import { LinkWatch } from "./link";
 import type { Live, Source, Traits } from "./model";
 import { Store } from "./store";
@@ -66,6 +66,8 @@ export class Session implements Live {
   }
 
   send(message: Control | Detail): boolean {
+    const host = this.#model.get("capabilities")?.host;
+    if (host === "colab" && message.kind === "control") leaveInColab(this.#model, message);
     return this.#send(message);
   }
 

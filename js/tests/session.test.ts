@@ -161,6 +161,18 @@ test("a control that can't be sent says so, and the page shows why", () => {
   expect(session.link.note).toContain("cannot reach the kernel");
 });
 
+test("in Colab controls are also left where a busy kernel can fetch them", () => {
+  const pause = { kind: "control" as const, id: "0", name: "pause", value: null };
+  open(new FakeModel()).send(pause);
+  expect(globalThis).not.toHaveProperty("nbmonitorControls");
+  const session = open(new FakeModel({ capabilities: { host: "colab" }, picture_id: "mine" }));
+  for (let n = 1; n <= 30; n += 1) session.send({ ...pause, id: String(n) });
+  const { nbmonitorControls: left } = globalThis as { nbmonitorControls?: { mine: unknown[] } };
+  expect(left?.mine).toHaveLength(20);
+  expect(left?.mine.at(-1)).toEqual({ ...pause, id: "30" });
+  Reflect.deleteProperty(globalThis, "nbmonitorControls");
+});
+
 test("the page's own source is what the widget was loaded from", () => {
   expect(open(new FakeModel({ _esm: "code", _css: "style" })).source()).toEqual({
     module: "code",
