@@ -15,6 +15,7 @@ from bench import lab
 from bench.callback_cost import _METER, _median
 from bench.figure import Figure
 from bench.kernel import result_of
+from nbmonitor import open_run
 
 STEPS = 1_000_000
 _RECORDED_STEPS = 400
@@ -45,7 +46,7 @@ for start in range(1, steps + 1, batch):
             "tokens/padding_ratio": noise, "tokens/seen": 512.0 * step,
         }, 1.7e9 + step / 100))
     run.extend(rows)
-    recorder.take(rows, 0)
+    recorder.take(rows, start + batch)
     recorder.fold()
 run.set_status("finished")
 run.journal = None
@@ -67,6 +68,17 @@ assert len(found[0]) == 10_001
 assert widget.run.step == int(sys.argv[3])
 widget.close()
 print(json.dumps([opened, len(packed), zoomed]))
+"""
+_LOOP = """
+import sys, time
+import torch
+from nbmonitor import TrainingMonitor
+model = torch.nn.Linear(2, 1)
+monitor = TrainingMonitor(run_dir=sys.argv[1]).watch(model, total_steps=10_000)
+print("begun", flush=True)
+while True:
+    time.sleep(0.05)
+    monitor.step(0.5, now=time.time())
 """
 _PAINTED = """() => {
     const canvas = document.querySelector('[data-panel=loss] canvas');
@@ -117,6 +129,30 @@ def _paint(page_file: Path) -> float:
     return seconds
 
 
+def _lag(home: Path) -> Figure:
+    """Follow a loop in another process that logs what time it is."""
+    command = [sys.executable, "-c", _LOOP, str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=lab.ROOT) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        widget = open_run(home, autosave=False)
+        lags: list[float] = []
+        end, seen = time.monotonic() + 10.0, 0
+        while time.monotonic() < end:
+            time.sleep(0.005)
+            values = widget.run.points("train/now")[1] if "train/now" in widget.run.keys else []
+            if len(values) > seen:
+                # Rows come together: the first of them has waited longest.
+                lags.append(time.time() - float(values[seen]))
+                seen = len(values)
+        widget.close()
+        writer.kill()
+    # What was there before the view is not late.
+    lags = sorted(lags[1:])
+    return Figure("a step until another process shows it, longest", lags[-1], "s", 1.0,
+                  note=f"median {lags[len(lags) // 2]:.2f} s; {len(lags)} readings")  # fmt: skip
+
+
 def _recording() -> Figure:
     """Compare a training with and without a run file, in turns."""
     costs: dict[bool, list[float]] = {True: [], False: []}
@@ -131,7 +167,7 @@ def _recording() -> Figure:
 
 
 def measure() -> list[Figure]:
-    """Write a file, open it, paint it, zoom into it; then train with and without one."""
+    """Write a file, open it, paint it, zoom into it; follow one; train with and without one."""
     with tempfile.TemporaryDirectory() as home:
         path, page = Path(home) / "run.sqlite", Path(home) / "run.html"
         _python(_WRITE, str(STEPS), str(path))
@@ -139,10 +175,12 @@ def measure() -> list[Figure]:
         opens = [json.loads(_python(_OPEN, str(path), str(page), str(STEPS))) for _ in range(3)]
         opened, packed, zoomed = sorted(opens)[1]
         painted = _paint(page)
+        lag = _lag(Path(home) / "live")
     note = f"{opened * 1e3:.0f} ms to {packed / 1e3:.0f} KB packed, then a fresh page paints them"
     return [
         Figure("1M steps × 8 series: run file", size, "MB", 120),
         Figure("the same: open to first paint", opened + painted, "s", 1.5, note=note),
         Figure("the same: full resolution of 10,000 steps", zoomed * 1e3, "ms"),
+        lag,
         _recording(),
     ]
