@@ -12,8 +12,9 @@ import pytest
 
 from nbmonitor.runfile import journal as journals
 from nbmonitor.runfile import segment
-from nbmonitor.runfile.journal import Folded, Journal, parse, read
+from nbmonitor.runfile.journal import Folded, Journal, read
 from nbmonitor.runfile.paths import is_written, journal_paths
+from nbmonitor.runfile.records import parse
 
 
 @pytest.fixture(params=["mapped", "appended"])
@@ -189,7 +190,7 @@ def test_what_a_dead_writer_left_stays_until_it_is_folded(path):
 def test_a_journal_without_room_says_so_and_comes_back(path, monkeypatch):
     monkeypatch.setattr(segment, "MAPPED_BYTES", 8192)
     monkeypatch.setattr(journals, "MAPPED_BYTES", 8192)
-    monkeypatch.setattr(segment.Appended.__init__, "__defaults__", (8192,))
+    monkeypatch.setattr(segment.Appended.__init__, "__defaults__", (b"", 8192))
     journal = Journal(path)
     for seq in range(1, 1000):
         journal.entry(seq, payload(seq))

@@ -52,10 +52,9 @@ def new_path(directory: str | Path, name: str) -> Path:
             return path
 
 
-def journal_paths(path: Path) -> tuple[Path, Path, Path]:
+def journal_paths(path: Path) -> list[Path]:
     """Return the files of a run file's journal; the first carries the lock."""
-    first = path.with_suffix(".journal")
-    return first, first.with_suffix(".journal2"), first.with_suffix(".journal3")
+    return [path.with_suffix(f".journal{number}") for number in ("", 2, 3, 4)]
 
 
 def lock(descriptor: int, path: Path) -> None:

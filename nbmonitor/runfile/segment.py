@@ -40,8 +40,8 @@ class Segment(Protocol):
     def read(self) -> bytes:
         """Everything appended since the last `reset`."""
 
-    def reset(self) -> None:
-        """Do away with everything appended."""
+    def reset(self, used: int) -> bool:
+        """Do away with everything appended, if that is `used` bytes: say whether it was."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -98,11 +98,14 @@ class Mapped:
         """Everything appended since the last `reset`."""
         return self.map[: self.map.tell()]
 
-    def reset(self) -> None:
-        """Fill with zeros, from the front: whatever is interrupted, nothing half is left."""
-        used = self.map.tell()
+    def reset(self, used: int) -> bool:
+        """Fill with zeros, if `used` bytes were appended; say whether."""
+        zeros = bytes(used)
+        if self.map.tell() != used:
+            return False
         self.map.seek(0)
-        self.map[:used] = bytes(used)
+        self.map[:used] = zeros
+        return True
 
     def close(self) -> None:
         """Let go of the file."""
@@ -113,10 +116,20 @@ class Mapped:
 
 
 class Appended:
-    """A file that grows, one `write` a record."""
+    """A file that grows, one `write` a record.
 
-    def __init__(self, descriptor: int, limit: int = APPENDED_BYTES) -> None:
-        self._descriptor, self._limit = descriptor, limit
+    Parameters
+    ----------
+    descriptor
+        Of the open file.
+    mark
+        Written after each piece, in the same call; to write it alone does nothing.
+    limit
+        Bytes that the file may have.
+    """
+
+    def __init__(self, descriptor: int, mark: bytes = b"", limit: int = APPENDED_BYTES) -> None:
+        self._descriptor, self._mark, self._limit = descriptor, mark, limit
         self._lock = threading.Lock()
         self._broken = False
         self.used = os.fstat(descriptor).st_size
@@ -134,6 +147,9 @@ class Appended:
         OSError
             If there is no room; nothing of `data` is left then.
         """
+        if data == self._mark:
+            return 0
+        data += self._mark
         with self._lock:
             if self._broken or self.used + len(data) > self._limit:
                 raise OSError(errno.EFBIG, "the journal has reached its bound")
@@ -157,9 +173,13 @@ class Appended:
         os.ftruncate(self._descriptor, size)
         self.used, self._broken = size, False
 
-    def reset(self) -> None:
-        """Cut the file to nothing."""
-        self.cut(0)
+    def reset(self, used: int) -> bool:
+        """Cut the file to nothing, if `used` bytes were appended; say whether."""
+        with self._lock:
+            if self.used != used:
+                return False
+            self.cut(0)
+            return True
 
     def close(self) -> None:
         """Let go of the file."""
