@@ -44,8 +44,19 @@ interface Cell {
   outputs?: Outputs;
 }
 
+interface FileState {
+  last_modified?: string;
+  hash?: string;
+}
+
 export interface Document {
   save(): Promise<void>;
+  path?: string;
+  /** The file as this page last read or wrote it. */
+  contentsModel?: FileState | null;
+  _manager?: {
+    contents?: { get?(path: string, options: object): Promise<FileState> };
+  };
   model: {
     dirty?: boolean;
     readOnly?: boolean;
@@ -89,6 +100,21 @@ export function leaveInColab(model: PageModel, message: Control): void {
   const left = page.nbmonitorControls;
   const id = model.get("picture_id");
   left[id] = [...(left[id] ?? []), message].slice(-LEFT_IN_COLAB);
+}
+
+/** Two times of one write may differ by this; JupyterLab's own measure. */
+const SAME_MS = 500;
+
+/**
+ * Whether another page or program has written the notebook since this page read it: then the
+ * host would ask its user which of the two shall stay. False where nobody can tell.
+ */
+export async function changedElsewhere(doc: Document): Promise<boolean> {
+  const [known, contents] = [doc.contentsModel, doc._manager?.contents];
+  if (!known || !doc.path || typeof contents?.get !== "function") return false;
+  const now = await contents.get(doc.path, { content: false, hash: true });
+  if (known.hash && now.hash) return known.hash !== now.hash;
+  return Date.parse(now.last_modified ?? "") - Date.parse(known.last_modified ?? "") > SAME_MS;
 }
 
 /** The state of all widgets on the page, as a saved notebook holds it, or null. */

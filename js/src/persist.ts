@@ -4,6 +4,7 @@
  */
 
 import {
+  changedElsewhere,
   type Document,
   documentOf,
   type OutputJson,
@@ -19,6 +20,8 @@ const FIRST_MS = 500;
 const EVERY_MS = 60_000;
 /** How long to wait for the final history before saving without it. */
 const HISTORY_MS = 3000;
+/** How long a page that was reloaded, or is the second one, lets another save first: at least, at most. */
+const BEHIND_MS = [1000, 2500] as const;
 const OVER = new Set(["finished", "interrupted", "failed"]);
 
 /** The part of a notebook's `widgets` metadata that is looked at. */
@@ -126,8 +129,14 @@ export class Persistence {
     this.#over = over;
   }
 
+  /** One page after the other: the second one then sees that the notebook is saved. */
+  #turn(): number {
+    if (!this.#session.restored) return 0;
+    return BEHIND_MS[0] + Math.random() * (BEHIND_MS[1] - BEHIND_MS[0]);
+  }
+
   #onHistory(): void {
-    if (this.#over) this.#later(0, () => true);
+    if (this.#over) this.#later(this.#turn(), () => true);
     else if (Date.now() - this.#lastSave >= EVERY_MS) void this.#save();
   }
 
@@ -146,7 +155,7 @@ export class Persistence {
     this.#saving = true;
     try {
       const doc = documentOf(this.#model);
-      if (!doc || doc.model.readOnly) return;
+      if (!doc || doc.model.readOnly || (await changedElsewhere(doc))) return;
       this.#lastSave = Date.now();
       const state = widgetState(this.#model);
       if (state) doc.model.setMetadata("widgets", { [STATE_MIME]: state });

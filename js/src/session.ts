@@ -17,6 +17,8 @@ export class Session implements Live {
   readonly store = new Store();
   readonly link: LinkWatch;
   readonly signal: AbortSignal;
+  /** Whether the page came to a run that it was told the history of. */
+  readonly restored: boolean;
   readonly #model: PageModel;
   #views = 0;
   #looking = false;
@@ -29,6 +31,7 @@ export class Session implements Live {
     this.#model = model;
     this.signal = signal;
     const trouble = this.#restore();
+    this.restored = !this.store.empty;
     this.link = new LinkWatch(model, this.store, signal);
     if (trouble) this.link.complain(trouble);
     const receive = (message: ToPage, buffers: DataView[]) => this.#receive(message, buffers);

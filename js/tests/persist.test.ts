@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { OutputJson } from "../src/host";
 import { Persistence } from "../src/persist";
@@ -25,6 +27,11 @@ function output(id: string): OutputJson {
       "text/html": ["<div data-nbmonitor", `-static="${id}">old</div>`],
     },
   };
+}
+
+function historyBytes(): DataView {
+  const data = readFileSync(join(import.meta.dirname, "../../tests/wire/history.bin"));
+  return new DataView(new Uint8Array(data).buffer);
 }
 
 function setUp(doc: FakeDocument | undefined, traits = {}) {
@@ -55,6 +62,50 @@ function picture(model: FakeModel, bytes: number[], seq = 1): void {
 }
 
 const wait = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+/** A document whose file can be asked for, as JupyterLab's. */
+function onDisk(known: object, file: () => object): FakeDocument {
+  const contents = { get: vi.fn(async () => file()) };
+  return Object.assign(new FakeDocument(), {
+    path: "a.ipynb",
+    contentsModel: known,
+    _manager: { contents },
+  });
+}
+
+describe("a notebook that was written elsewhere", () => {
+  const at = (ms: number) => ({ last_modified: new Date(1e12 + ms).toISOString() });
+
+  test.each([
+    ["the same hash", { ...at(0), hash: "a" }, { ...at(9000), hash: "a" }, 1],
+    ["another hash", { ...at(0), hash: "a" }, { ...at(0), hash: "b" }, 0],
+    ["written within the same moment", at(0), at(300), 1],
+    ["written later", at(0), at(900), 0],
+  ])("%s", async (_, known, file, times) => {
+    const doc = onDisk(known, () => file);
+    setUp(doc);
+    await wait(2000);
+    expect(doc.save).toHaveBeenCalledTimes(times);
+  });
+
+  test("of two pages the one that came later waits, and finds it saved", async () => {
+    let hash = "a";
+    const first = onDisk({ hash }, () => ({ hash }));
+    const second = onDisk({ hash }, () => ({ hash }));
+    first.model.dirty = second.model.dirty = false;
+    first.save.mockImplementation(async () => {
+      hash = "b";
+    });
+    const history = historyBytes();
+    const pages = [setUp(second, { history }), setUp(first)];
+    await wait(2000);
+    for (const { model } of pages) model.setState("finished");
+    for (const { model } of pages) model.setTrait("history", historyBytes());
+    await wait(5000);
+    expect(first.save).toHaveBeenCalledTimes(1);
+    expect(second.save).not.toHaveBeenCalled();
+  });
+});
 
 describe("the first render", () => {
   test("saves the document once, with the widgets' state", async () => {

@@ -102,7 +102,7 @@ class Server:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        _until(self._answers, 60, "the Jupyter server to answer")
+        until(self._answers, 60, "the Jupyter server to answer")
 
     def _answers(self) -> bool:
         if self._process.poll() is not None:
@@ -236,7 +236,7 @@ class Notebook:
 
     def wait_idle(self, index: int, seconds: float = 60) -> None:
         """Wait until a cell is no longer running."""
-        _until(lambda: not self.busy(index), seconds, f"cell {index} to end")
+        until(lambda: not self.busy(index), seconds, f"cell {index} to end")
 
     def text(self, index: int) -> str:
         """What a cell printed, its errors included."""
@@ -264,16 +264,16 @@ class Notebook:
                 books.append(nbformat.read(path, as_version=4))
             return bool(books)
 
-        _until(whole, 10, "a whole notebook file")
+        until(whole, 10, "a whole notebook file")
         return books[0]
 
     def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait until a condition holds."""
-        _until(condition, seconds, what)
+        until(condition, seconds, what)
 
     def wait_saved(self, cell: int, seconds: float = 20) -> None:
         """Wait until the file holds an output of that cell."""
-        _until(lambda: self.saved().cells[cell].outputs, seconds, f"output {cell} in the file")
+        until(lambda: self.saved().cells[cell].outputs, seconds, f"output {cell} in the file")
 
     def close(self) -> None:
         """Close the page."""
@@ -321,7 +321,7 @@ class Notebook:
 
     def wait_step(self, least: int, seconds: float = 20, number: int = 0) -> int:
         """Wait until a dashboard shows at least that step, and return what it shows."""
-        _until(lambda: self.step(number) >= least, seconds, f"step {least} on dashboard {number}")
+        until(lambda: self.step(number) >= least, seconds, f"step {least} on dashboard {number}")
         return self.step(number)
 
     def expect_state(self, state: str, number: int = 0, seconds: float = 20) -> None:
@@ -337,7 +337,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _until(condition: Any, seconds: float, what: str) -> None:
+def until(condition: Any, seconds: float, what: str) -> None:
+    """Wait until a condition holds; fail after so many seconds."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

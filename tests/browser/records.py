@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from browser.jupyter import Notebook
+from browser.jupyter import Notebook, until
+
+from nbmonitor import wire
 
 # A cell that trains: whatever ends it, it leaves what the kernel recorded in a file. While it
 # runs it tells how many messages went out, and whether the page was taken to be gone.
@@ -46,8 +50,10 @@ def told(files: Path, name: str = "truth") -> tuple[int, int, bool, int]:
 
 
 def truth(files: Path, name: str = "truth") -> pd.DataFrame:
-    """What the kernel has recorded."""
-    return pd.read_pickle(files / f"{name}.pickle")
+    """What the kernel has recorded, once the training has ended."""
+    path = files / f"{name}.pickle"
+    until(path.is_file, 30, f"{path.name}, which the training cell leaves")
+    return pd.read_pickle(path)
 
 
 def exported(book: Notebook, number: int = 0) -> tuple[pd.DataFrame, str]:
@@ -78,3 +84,25 @@ def difference(page: pd.DataFrame, kernel: pd.DataFrame) -> str:
             step = int(kernel["step"].iloc[at[0]])
             return f"{key}: {len(at)} values, at step {step} {ours[at[0]]} for {theirs[at[0]]}"
     return ""
+
+
+def covered(book: Notebook, number: int = 0) -> dict[str, tuple[int, int]]:
+    """First row and number of rows that a page has of each series, in points or in buckets."""
+    with book.page.expect_download() as waiting:
+        book.page.evaluate(
+            "(n) => document.querySelectorAll('.nbmonitor')[n]"
+            ".querySelector('[data-control=export-html]').click()",
+            number,
+        )
+    text = Path(waiting.value.path()).read_text()
+    found = re.search(r'id="nbmonitor-data">(.*?)</script>', text, re.DOTALL)
+    assert found
+    data = json.loads(found[1])
+    header, stretches = wire.unpack_history(base64.b64decode(data["history"]))
+    keys = {spec["id"]: spec["key"] for spec in header["declare"]}
+    out: dict[str, tuple[int, int]] = {}
+    for rows in sorted(stretches, key=lambda rows: rows.offset):
+        first, count = out.get(keys[rows.id], (rows.offset, 0))
+        assert rows.offset in {first, first + count}, f"a hole in {keys[rows.id]}"
+        out[keys[rows.id]] = (first, count + rows.covered)
+    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ import pytest
 from browser.external import NAME, ExternalKernel
 from browser.jupyter import IMPORTS, Server, free_port
 from browser.records import difference, exported, told, train, truth
+from playwright.sync_api import TimeoutError
 
 
 def test_a_tab_closed_for_long_comes_back_with_everything_and_goes_on(notebook, server) -> None:
@@ -38,10 +40,16 @@ def test_a_tab_closed_for_long_comes_back_with_everything_and_goes_on(notebook, 
     assert difference(kept, truth(server.files, "closed")) == ""
 
 
+EDIT = """() => {
+    const cell = jupyterapp.shell.currentWidget.content.widgets[2];
+    cell.model.sharedModel.setSource("# a word from the first browser");
+}"""
+
+
 def test_a_second_browser_sees_the_same_and_neither_disturbs_the_other(
     notebook, server, elsewhere
 ) -> None:
-    book = notebook([IMPORTS, train(600, "second")])
+    book = notebook([IMPORTS, train(600, "second"), ""])
     book.run(0)
     book.run(1, wait=False)
     book.wait_step(50, 60)
@@ -49,16 +57,19 @@ def test_a_second_browser_sees_the_same_and_neither_disturbs_the_other(
     other = elsewhere(server, book.name)
     shown = other.wait_step(book.step(), 20)
     other.wait_step(shown + 3, 20)
+    book.page.evaluate(EDIT)
+    book.save()
     for page in (book, other):
         page.wait_step(600, 60)
         page.expect_state("finished")
     book.wait_idle(1)
     recorded = truth(server.files, "second")
     assert [difference(exported(page)[0], recorded) for page in (book, other)] == ["", ""]
-    # Both save the notebook at the end of the run: nobody may be asked whose copy is to stay.
-    for page in (book, other):
-        page.page.wait_for_timeout(4000)
-        assert page.page.locator(".jp-Dialog").count() == 0
+    # Pages save at the end of the run. Only one of them has the notebook as it is in the file;
+    # the user of the other is not to be asked whose copy shall stay.
+    book.wait_for(lambda: "finished" in json.dumps(book.saved().metadata), 15, "the end saved")
+    with pytest.raises(TimeoutError):
+        other.page.wait_for_selector(".jp-Dialog", timeout=5000)
 
 
 CLEAR = """() => {
@@ -121,6 +132,7 @@ def test_where_the_host_shows_nothing_another_notebook_opens_the_run_and_follows
     other.ready()
     other.run(0)
     other.run(1)
+    assert other.text(1) == ""
     shown = other.wait_step(step, 20)
     assert other.wait_step(shown + 30, 20) < 1000
     other.expect_state("running")
@@ -149,6 +161,7 @@ def test_a_killed_kernel_leaves_its_step_on_the_page_and_its_run_in_the_file(
     book.ready()
     book.run(0)
     book.run(2)
+    assert book.text(2) == ""
     assert book.wait_step(last, 20, number=1) >= last
     book.expect_state("interrupted", 1)
 
