@@ -59,7 +59,7 @@ class Follower:
         self.cursor = cursor
         self._apart = apart
         self._stamp = self._find_stamp() if apart else None
-        self._inode = self._find_inode()
+        self._inode = self._find_stamp()[0][0]
         self._again = not apart
         self._missing = self._mourned = self._over = False
         self._trouble = ""
@@ -107,20 +107,21 @@ class Follower:
                 self._note(str(error))
 
     def _look(self) -> None:
-        inode = self._find_inode()
-        if inode is None:
+        stamp = self._find_stamp()
+        inode = stamp[0][0]
+        if not inode:
             raise FileNotFoundError(self._path)
         if self._missing:
             self._missing = False
             self._note("the run file is back")
-        stamp = self._find_stamp()
         changed = stamp != self._stamp or inode != self._inode
         if changed or self._again:
-            # Times of files are coarse: what came within the same tick is found the next time.
-            self._again = changed
+            # Times of files are coarse: after a change, the next look reads once more.
             with RunFile(self._path) as file:
+                if self._find_stamp()[0][0] != inode:
+                    return  # replaced meanwhile: the next look sees it whole
                 self._read(file, same=inode == self._inode)
-            self._stamp, self._inode = stamp, inode
+            self._stamp, self._inode, self._again = stamp, inode, changed
         now = time.monotonic()
         if now - self._looked >= _LIFE:
             self._look_for_writer()
@@ -133,6 +134,7 @@ class Follower:
             file.catch_up(self._run, self.cursor)
         else:
             self._run.forget()
+            self.cursor = Cursor(generation=-1)  # should reading fail, it begins anew
             self.cursor = file.load(self._run)
             self._apart = False
         if self._run.status in ACTIVE and file.alive:
@@ -157,12 +159,6 @@ class Follower:
 
     def _note(self, message: str) -> None:
         self._run.event("note", None, {"message": message})
-
-    def _find_inode(self) -> int | None:
-        try:
-            return self._path.stat().st_ino
-        except FileNotFoundError:
-            return None
 
     def _find_stamp(self) -> Stamp:
         """Size and time of the database and of its write-ahead log."""
