@@ -6,66 +6,16 @@ import types
 
 import numpy as np
 import pytest
-import torch
 from transformers import TrainerCallback
 
 from nbmonitor import TrainingMonitor, session
-from tests.tiny import RandomText, tiny_trainer
-
-
-class At(TrainerCallback):
-    """Do something while a step is being computed."""
-
-    def __init__(self, **deeds):
-        self.deeds = {int(name.removeprefix("s")): deed for name, deed in deeds.items()}
-        self.monitor = None
-
-    def on_step_begin(self, args, state, control, **kwargs):
-        deed = self.deeds.get(state.global_step + 1)
-        if deed is not None:
-            deed(self.monitor)
+from tests.steering import answers, applied, available, click, training
+from tests.tiny import RandomText
 
 
 @pytest.fixture
 def train(tmp_path):
-    """Train with deeds at steps, and return the monitor and the Trainer."""
-    monitors = []
-
-    def go(deeds=None, *, error=None, resume=None, before=None, **arguments):
-        at = At(**(deeds or {}))
-        arguments.setdefault("output_dir", str(tmp_path / "out"))
-        arguments.setdefault("max_steps", 8)
-        trainer = tiny_trainer(callbacks=[at], **arguments)
-        at.monitor = monitor = TrainingMonitor(trainer, run_dir=False)
-        monitors.append(monitor)
-        if before is not None:
-            before(trainer)
-        if error is None:
-            trainer.train(resume_from_checkpoint=resume)
-        else:
-            with pytest.raises(error):
-                trainer.train(resume_from_checkpoint=resume)
-        return monitor, trainer
-
-    yield go
-    for monitor in monitors:
-        monitor.close()
-
-
-def applied(monitor):
-    return [(e["data"]["name"], e["step"]) for e in monitor.run.events("control")]
-
-
-def answers(monitor):
-    """Name, state and message of every control, as the page was last told."""
-    meta = monitor._flusher._feed._shown["nbmonitor/controls"][3]
-    return [(c["name"], c["state"], c["message"]) for c in meta["pending"]]
-
-
-def click(name, value=None, identity=None):
-    """What a page sends, as ipywidgets hands it on."""
-    message = {"kind": "control", "id": identity or name, "name": name, "value": value}
-    return lambda monitor: monitor._handle_custom_msg(message, [])
+    yield from training(tmp_path)
 
 
 # ---------------------------------------------------------------------- pause, stop
@@ -319,57 +269,6 @@ def test_a_probe_measures_at_the_new_pace(train):
     assert "no probe 'nobody' measures by steps here; these do: " in states[2][1]
 
 
-# ---------------------------------------------------------------------- an interrupt
-
-
-def interrupt(monitor):
-    raise KeyboardInterrupt
-
-
-def test_an_interrupt_between_two_steps_saves_where_the_user_saves(train, tmp_path):
-    whole, _ = train(output_dir=str(tmp_path / "whole"))
-    saving = {"save_strategy": "steps", "save_steps": 100}
-    first, _ = train({"s6": interrupt}, error=KeyboardInterrupt, **saving)
-    assert first.run.status == "interrupted"
-    assert [e["step"] for e in first.run.events("checkpoint")] == [5]
-    second, _ = train(resume=True, **saving)
-    expected = whole.run.points("train/loss")[1][5:]
-    np.testing.assert_allclose(second.run.points("train/loss")[1][-3:], expected, rtol=1e-5)
-
-
-def test_an_interrupt_saves_nothing_where_the_user_saves_nothing(train, tmp_path):
-    train({"s6": interrupt}, error=KeyboardInterrupt)
-    assert not list((tmp_path / "out").glob("checkpoint*"))
-
-
-def test_an_interrupt_in_the_middle_of_an_optimizer_step_saves_nothing(train, tmp_path):
-    def break_it(trainer):
-        class Breaker(TrainerCallback):
-            def on_optimizer_step(self, args, state, control, **kwargs):
-                if state.global_step == 4:
-                    raise KeyboardInterrupt
-
-        trainer.add_callback(Breaker())
-
-    saving = {"save_strategy": "steps", "save_steps": 100}
-    monitor, _ = train(error=KeyboardInterrupt, before=break_it, **saving)
-    assert monitor.run.status == "interrupted"
-    assert not list((tmp_path / "out").glob("checkpoint*"))
-
-
-def test_a_second_interrupt_ends_the_saving(train, tmp_path):
-    def break_it(trainer):
-        def slow(*args):
-            raise KeyboardInterrupt
-
-        trainer._save_optimizer_and_scheduler = slow
-
-    saving = {"save_strategy": "steps", "save_steps": 100}
-    monitor, _ = train({"s6": interrupt}, error=KeyboardInterrupt, before=break_it, **saving)
-    assert monitor.run.status == "interrupted"
-    assert [p.name for p in (tmp_path / "out").glob("*checkpoint*")] == ["incomplete-checkpoint-5"]
-
-
 # ---------------------------------------------------------------------- when not
 
 
@@ -429,6 +328,7 @@ def test_one_process_of_several_is_not_steered(train, monkeypatch):
 
 
 def test_the_page_is_told_what_is_possible(train):
+    seen = {}
     monitor, _ = train({"s2": lambda m: seen.update(available(m))}, eval_data=RandomText(8))
     possible = {name for name, reason in seen.items() if not reason}
     assert possible == {
@@ -441,81 +341,3 @@ def test_the_page_is_told_what_is_possible(train):
         "cadence",
     }
     assert set(available(monitor).values()) == {"the run is over: finished"}
-
-
-seen: dict[str, str] = {}
-
-
-def available(monitor):
-    return monitor._flusher._feed._shown["nbmonitor/controls"][3]["available"]
-
-
-# ---------------------------------------------------------------------- plain loops
-
-
-@pytest.fixture
-def loop():
-    monitor = TrainingMonitor(run_dir=False)
-    model = torch.nn.Linear(4, 1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-
-    def go(steps, deeds=None, *, asks=False, **options):
-        monitor.watch(model, optimizer, total_steps=steps, **options)
-        done = 0
-        for step in range(1, steps + 1):
-            if asks and monitor.should_stop:
-                break
-            (deeds or {}).get(step, lambda _: None)(monitor)
-            optimizer.zero_grad()
-            model(torch.ones(2, 4)).square().mean().backward()
-            optimizer.step()
-            monitor.step(1.0)
-            done = step
-        monitor.finish()
-        return monitor, done
-
-    yield go
-    monitor.close()
-
-
-def test_a_loop_that_asks_is_stopped(loop):
-    monitor, done = loop(10, {4: click("stop")}, asks=True)
-    assert done == 4
-    assert (monitor.run.status, monitor.run.status_message) == (
-        "interrupted",
-        "stopped by the viewer at step 4",
-    )
-
-
-def test_a_loop_that_does_not_ask_cannot_be_stopped(loop):
-    monitor, done = loop(6, {4: click("stop")})
-    assert done == 6
-    assert answers(monitor) == [("stop", "refused", "the loop doesn't look at monitor.should_stop")]
-    assert monitor.run.status == "finished"
-
-
-def test_a_loop_pauses_and_its_own_functions_save_and_evaluate(loop):
-    def ask(monitor):
-        for name in ("pause", "checkpoint", "evaluate", "resume"):
-            click(name)(monitor)
-
-    monitor, done = loop(
-        6, {3: ask}, checkpoint=lambda: "model.pt", evaluate=lambda: {"loss": 0.5, "eval_f1": 1}
-    )
-    assert done == 6
-    assert applied(monitor) == [(n, 3) for n in ("pause", "checkpoint", "evaluate", "resume")]
-    assert monitor.run.last("eval/loss") == 0.5
-    assert monitor.run.last("eval/f1") == 1
-    assert answers(monitor)[1][2] == "saved model.pt, as the viewer asked"
-
-
-def test_a_loop_without_such_functions_says_so(loop):
-    def ask(monitor):
-        with pytest.raises(RuntimeError, match="gave watch\\(\\) no checkpoint=function"):
-            monitor.checkpoint()
-        with pytest.raises(RuntimeError, match="gave watch\\(\\) no evaluate=function"):
-            monitor.evaluate()
-        click("cadence", {"logging_steps": 5})(monitor)
-
-    monitor, _ = loop(4, {2: ask})
-    assert answers(monitor)[0][1] == "refused"
