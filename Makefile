@@ -4,6 +4,7 @@
 #   make test             the whole test suite
 #   make check            linters, types, generated files
 #   make bench            the table of budgets
+#   make soak             half an hour of training with pages that come and go (MINUTES=30)
 #   make build            wheel and source distribution in dist/
 #
 # Stamp files say what is installed or built already, so that a second `make` starts at once.
@@ -12,6 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 HEADLESS ?=
+MINUTES ?= 30
 
 ENV_STAMP := $(VENV)/.installed
 NODE_STAMP := js/node_modules/.installed
@@ -21,7 +23,7 @@ BUNDLE_SOURCES := $(shell find js/src -type f 2>/dev/null) js/vite.config.ts js/
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup front-end system demo test check bench build kernels format clean
+.PHONY: help setup front-end system demo test check bench soak build kernels format clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -77,6 +79,9 @@ format: $(ENV_STAMP)
 
 bench: setup system kernels
 	$(PY) -m bench
+
+soak: setup system kernels
+	$(PY) -m tests.soak --minutes $(MINUTES)
 
 build: $(ENV_STAMP) $(NODE_STAMP)
 	rm -rf nbmonitor/static dist

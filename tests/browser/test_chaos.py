@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import kernels
 from browser.jupyter import IMPORTS, Notebook
 from browser.records import difference, exported, told, train, truth
+from soak.scenario import Soak
 
 DROP = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel._ws.close()"
 CONNECTED = (
@@ -83,3 +85,13 @@ def test_a_page_that_was_away_when_the_run_ended_gets_the_end_too(
     go_online(book)
     book.expect_state("finished")
     compare(server.files, "ended", book, other)
+
+
+def test_a_soak_in_its_short_form_loses_nothing_and_does_not_grow(browser, tmp_path) -> None:
+    """`make soak` is the same for half an hour."""
+    result = Soak(browser, tmp_path, kernels.name(kernels.VERSIONS[-1]), 20).run()
+    for memory in result.memories:
+        print(memory.row())
+    assert result.missing == []
+    # What is done for the first time in this minute takes memory too: only a flood is told apart.
+    assert {memory.what: memory.growth for memory in result.memories if memory.growth > 40} == {}

@@ -12,7 +12,7 @@ import pytest
 from browser.external import NAME, ExternalKernel
 from browser.jupyter import IMPORTS, Server, free_port
 from browser.records import difference, exported, told, train, truth
-from playwright.sync_api import TimeoutError
+from playwright import sync_api
 
 
 def test_a_tab_closed_for_long_comes_back_with_everything_and_goes_on(notebook, server) -> None:
@@ -68,7 +68,7 @@ def test_a_second_browser_sees_the_same_and_neither_disturbs_the_other(
     # Pages save at the end of the run. Only one of them has the notebook as it is in the file;
     # the user of the other is not to be asked whose copy shall stay.
     book.wait_for(lambda: "finished" in json.dumps(book.saved().metadata), 15, "the end saved")
-    with pytest.raises(TimeoutError):
+    with pytest.raises(sync_api.TimeoutError):
         other.page.wait_for_selector(".jp-Dialog", timeout=5000)
 
 
