@@ -159,7 +159,7 @@ def recover(path: str | Path) -> bool:
     known = len(run.events())
     recorder = Recorder.reopen(run, path, lambda: cursor.panels or _panels())
     if len(run.events()) > known:  # it has told why it can't write
-        if recorder._journal is not None:  # noqa: SLF001 - without one it has nothing to let go of
+        if recorder.is_open:  # otherwise it has nothing to let go of
             recorder.close()
         return False
     run.journal = recorder

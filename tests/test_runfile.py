@@ -264,7 +264,7 @@ def test_two_runs_never_share_a_file(tmp_path):
     third = Recorder.reopen(run, first.path, list)
     assert third.path == first.path
     assert [e["data"]["title"] for e in run.events("alert")] == []  # perhaps it is over at once
-    third._outage._not_before = 0.0
+    third._files.outage._not_before = 0.0
     third.fold()
     (alert,) = run.events("alert")
     assert "another process writes" in alert["data"]["message"]

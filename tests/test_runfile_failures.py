@@ -234,13 +234,13 @@ def test_a_damaged_file(tmp_path):
     recorded = Recorded(tmp_path)
     for first in range(1, 4000, 500):
         recorded.steps(first, first + 499)
-    recorded.recorder._storage.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    recorded.recorder._files.storage.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     old, size = recorded.path, recorded.path.stat().st_size
     with old.open("r+b") as file:
         # The end of the table's tree: the next rows go there.
         file.seek(size * 3 // 4 // 4096 * 4096)
         file.write(os.urandom(size // 4))
-    recorded.recorder._reconnect()  # what SQLite had read before is still good
+    recorded.recorder._files._disconnect()  # what SQLite had read before is still good
     recorded.steps(4001, 4010)
     recorded.steps(4011, 4011)
     assert recorded.path.name == f"{old.stem}-2.sqlite"

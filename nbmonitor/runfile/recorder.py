@@ -2,34 +2,28 @@
 
 Nothing here raises. What fails is told once, in an alert, and tried again; rows wait in
 memory meanwhile, and each is written once. It knows neither what a file looks like inside
-(`storage.py`) nor how one is saved that was deleted or damaged (`rescue.py`).
+(`storage.py`) nor how one comes to be open (`files.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import math
-import os
-import platform
+import functools
 import threading
 import time
-import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from nbmonitor import wire
 from nbmonitor.record import Row
 from nbmonitor.run import Run
-from nbmonitor.runfile import journal as journals
-from nbmonitor.runfile import rescue, schema
-from nbmonitor.runfile.journal import Folded, Journal, Payload
-from nbmonitor.runfile.outage import Outage
+from nbmonitor.runfile import rescue
+from nbmonitor.runfile.files import Files, ignore
+from nbmonitor.runfile.records import Payload
+from nbmonitor.runfile.state import State, birth
 from nbmonitor.runfile.storage import Batch, Cut, Laid, Storage
 
 HEARTBEAT = 2.0
-PANELS_EVERY = 5.0
 SUMMARY_EVERY = 60.0
 # Several buckets a pixel on the widest screen, for a dozen series; more comes from the rows.
 SUMMARY_BYTES = 1_500_000
@@ -54,8 +48,6 @@ class Recorder:
 
     Attributes
     ----------
-    path : pathlib.Path
-        Where the file is; `run.path` goes along when that changes.
     entry : callable
         `Journal.entry` of the journal itself, so that a step pays for one call and not for two.
     """
@@ -84,33 +76,42 @@ class Recorder:
         run: Run,
         path: Path,
         panels: Callable[[], list[wire.PanelSpec]],
-        held: dict[str, int],
+        held: Mapping[str, int],
     ) -> None:
-        self.path, self._run, self._panels, self._held = path, run, panels, held
+        self._run, self._state = run, State(run, panels)
+        self.entry: Callable[[int, Payload], None] = ignore
+        self._files = Files(run, path, held, functools.partial(setattr, self, "entry"))
         self._folding = threading.RLock()
         self._changes: deque[Laid | Cut] = deque()
-        self._storage: Storage | None = None
-        self._journal: Journal | None = None
-        self._inode = 0
-        # Numbers of this process begin after those of the file and of its journal.
-        self._base = self._rewind_base = 0
-        self._joined = self._closed = self._moved = self._dirty = False
-        self._upto = self._rewinds = 0
+        self._closed = self._dirty = False
+        self._upto = self._rewinds = self._replaced = 0
+        # What the Run has now of tensors, it has from the file.
         self._tensors = run.tensors_since(0)[0] if held else 0
-        self._generation = -run.generation
-        self._beat = self._looked = 0.0
-        self._panel_specs: list[wire.PanelSpec] = []
+        self._generation = run.generation
+        self._beat = 0.0
         self._summary_at = time.monotonic() + SUMMARY_EVERY
-        self._outage = Outage(run, lambda: self.path)
-        self.entry: Callable[[int, Payload], None] = _ignore
         self._try(self._open)
+
+    def _open(self) -> None:
+        self._files.open()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the lock is held, and measurements are written down."""
+        return self._files.journal is not None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is; another one may take its place."""
+        return self._files.path
 
     # ------------------------------------------------------------------ any thread
 
     def event(self, index: int, event: wire.RunEvent) -> None:
         """Write down an event, the `index`-th of the Run."""
-        if self._journal is not None:
-            self._journal.event(index, event)
+        journal = self._files.journal
+        if journal is not None:
+            journal.event(index, event)
 
     def take(self, rows: Sequence[Row], upto: int) -> None:
         """Take derived rows; with them, all entries up to number `upto` are accounted for."""
@@ -124,15 +125,16 @@ class Recorder:
             return
         self._rewinds += 1
         self._changes.append(Cut(self._rewinds, step, _counts(self._run)))
-        if self._journal is not None:
-            self._journal.rewind(self._rewind_base + self._rewinds, self._upto, step)
+        journal = self._files.journal
+        if journal is not None:
+            journal.rewind(self._files.base.rewinds + self._rewinds, self._upto, step)
 
     # ------------------------------------------------------------------ the folding thread
 
     def fold(self) -> None:
         """Write what is new, in one transaction; soon again, if that fails."""
         with self._folding:
-            if self._closed or not self._outage.is_due:
+            if self._closed or not self._files.outage.is_due:
                 return
             over = self._run.status not in _ACTIVE
             summary = self._dirty and (over or time.monotonic() > self._summary_at)
@@ -143,116 +145,75 @@ class Recorder:
         with self._folding:
             if self._closed:
                 return
-            self._looked = -math.inf
-            done = any(self._try(lambda: self._fold(summary=True)) for _ in range(_LAST_ATTEMPTS))
-            self._closed, self.entry = True, _ignore
-            if self._storage is not None:
-                if done:
-                    self._try(self._storage.finish)
-                self._try(self._storage.close)
-            if self._journal is not None:
-                # What could not be written waits in the journal for whoever opens the file.
-                journal, self._journal = self._journal, None
-                self._try(lambda: journal.close(keep=not done))
+            done = any(
+                self._try(lambda: self._fold(summary=True, last=True))
+                for _ in range(_LAST_ATTEMPTS)
+            )
+            self._closed = True
+            self._try(lambda: self._files.close(complete=done))
 
     def _try(self, work: Callable[[], None]) -> bool:
         """Do it; tell what goes wrong, and see that it is tried again."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - no disk may stop a training
-            trouble = self._outage.failed(error)
-            self._outage.bound(self._changes)
-            if trouble.kind == "damaged":
-                self._replace("is damaged")
-            elif trouble.kind == "foreign":
-                self._replace("can't be gone on with")
-            elif trouble.kind in {"io", "other", "readonly"} and self._in_place:
-                self._reconnect()
+            self._files.failed(error)
+            self._files.outage.bound(self._changes)
             return False
         return True
 
-    # ------------------------------------------------------------------ opening
-
-    def _open(self) -> None:
-        """Open the journal first: from then on nothing is lost."""
-        if self._journal is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            left = journals.need(journals.records(self.path))
-            self._journal = Journal(self.path)
-            if not self._joined:
-                self._base, self._rewind_base = left.seq, left.rewinds
-            self._journal.base = self._base
-            self.entry = self._journal.entry
-        if self._storage is None:
-            if self._inode and not self._has_file:
-                # Deleted in the moment when it was not open.
-                self._held, self._tensors = {}, 0
-                self._outage.replaced(self.path, self.path, "was deleted", "from here on")
-            self._storage = Storage(self.path, self._run, self._held)
-            self._inode = self.path.stat().st_ino
-            if not self._joined:
-                self._join(self._storage.meta)
-        self._run.path = self.path
-
-    def _join(self, meta: dict[str, Any]) -> None:
-        """Number on from where the file ends, so that what it has is known from what is new."""
-        self._joined = True
-        self._base = max(self._base, int(meta.get("folded_seq") or 0))
-        self._rewind_base = max(self._rewind_base, int(meta.get("rewinds") or 0))
-        self._generation += int(meta.get("generation") or 0)
-        if self._journal is not None:
-            self._journal.base = self._base
-
-    def _reconnect(self) -> None:
-        """Let the next fold open the file anew: whatever is wrong may be with the connection."""
-        storage, self._storage = self._storage, None
-        if storage is not None:
-            self._held = dict(storage.counts)
-            storage.close()
-
     # ------------------------------------------------------------------ one fold
 
-    def _fold(self, *, summary: bool) -> None:
-        settled = self._in_place or self._find_place()
-        self._open()
-        storage, journal = self._storage, self._journal
-        assert storage is not None
-        assert journal is not None
+    def _fold(self, *, summary: bool, last: bool = False) -> None:
+        files = self._files
+        in_place = files.find_place()
+        journal, storage = files.open()
+        if self._replaced != files.replaced:
+            self._tensors, self._replaced = 0, files.replaced
         if journal.trouble is not None:
-            self._outage.journal_failed(journal.trouble)
-        # Packing settles the Run: what it brings in is among the changes then.
+            files.outage.journal_failed(journal.trouble)
+        # Packing settles the Run: what that brings in is among the changes then.
         packed = self._pack() if summary else None
         changes = list(self._changes)
         version, tensors = self._run.tensors_since(self._tensors)
-        batch = Batch(
-            [c for c in map(self._numbered, changes) if self._is_new(c, storage.meta)],
-            storage.events,
-            self._run.events_since(storage.events),
-            tensors,
-            summary=packed,
+        batch = self._batch(storage, changes)
+        batch.tensors, batch.summary = tensors, packed
+        batch.meta.update(
+            self._state.look(
+                news=last or bool(batch.events),
+                generation=files.generation + self._run.generation - self._generation,
+            )
         )
-        batch.meta = self._meta(storage, batch)
-        now = time.monotonic()
-        active = self._run.status in _ACTIVE
-        if (batch.changes or batch.events or tensors or packed or storage.differs(batch.meta)) or (
-            active and now - self._beat > HEARTBEAT
-        ):
+        beat = self._run.status in _ACTIVE and time.monotonic() - self._beat > HEARTBEAT
+        if batch.weighs or beat or storage.differs(batch.meta):
             batch.meta["updated"] = time.time()
             storage.write(batch)
-            self._beat = now
+            self._beat = time.monotonic()
         self._dirty = not packed and (self._dirty or bool(batch.changes))
         for _ in changes:
             self._changes.popleft()
         self._tensors = version
-        journal.rotate(
-            Folded(
-                int(storage.meta.get("folded_seq") or 0),
-                storage.events,
-                int(storage.meta.get("rewinds") or 0),
-            )
-        )
-        if settled:
-            self._outage.worked(batch.rows)
+        journal.rotate(storage.folded)
+        if in_place:
+            files.outage.worked(batch.rows)
+
+    def _batch(self, storage: Storage, changes: Sequence[Laid | Cut]) -> Batch:
+        """Number changes as the file does, and leave out what it has.
+
+        A write that failed may have been done all the same.
+        """
+        base, folded = self._files.base, storage.folded
+        batch = Batch(first_event=storage.events, events=self._run.events_since(storage.events))
+        for change in changes:
+            if isinstance(change, Laid) and base.seq + change.upto > folded.seq:
+                batch.changes.append(change)
+                batch.meta["folded_seq"] = base.seq + change.upto
+            elif isinstance(change, Cut) and base.rewinds + change.number > folded.rewinds:
+                batch.changes.append(change)
+                batch.meta["rewinds"] = base.rewinds + change.number
+        if "run_id" not in storage.meta:
+            batch.meta.update(birth())
+        return batch
 
     def _pack(self) -> bytes:
         began = time.monotonic()
@@ -261,134 +222,7 @@ class Recorder:
         self._summary_at = now + max(SUMMARY_EVERY, (now - began) / _SUMMARY_SHARE)
         return packed
 
-    def _numbered(self, change: Laid | Cut) -> Laid | Cut:
-        if isinstance(change, Laid):
-            return Laid(change.rows, self._base + change.upto)
-        return Cut(self._rewind_base + change.number, change.step, change.counts)
-
-    @staticmethod
-    def _is_new(change: Laid | Cut, meta: dict[str, Any]) -> bool:
-        """Whether the file lacks it: a write that failed may have been done all the same."""
-        if isinstance(change, Laid):
-            return change.upto > int(meta.get("folded_seq") or 0)
-        return change.number > int(meta.get("rewinds") or 0)
-
-    def _meta(self, storage: Storage, batch: Batch) -> dict[str, Any]:
-        run, now = self._run, time.monotonic()
-        if batch.events or now - self._looked > PANELS_EVERY:
-            self._panel_specs, self._looked = self._panels(), now
-        meta: dict[str, Any] = {
-            "name": run.config.get("name", ""),
-            "status": run.status,
-            "status_message": run.status_message,
-            "status_detail": run.status_detail,
-            "step": run.step,
-            "total_steps": run.total_steps,
-            "total_epochs": run.total_epochs,
-            "started": run.started,
-            "ended": run.ended,
-            "config": run.config,
-            "panels": self._panel_specs,
-            "generation": self._generation + run.generation,
-            "pid": os.getpid(),
-            "host": platform.node(),
-        }
-        if "run_id" not in storage.meta:
-            from nbmonitor import __version__
-
-            meta |= {
-                "run_id": uuid.uuid4().hex,
-                "created": time.time(),
-                "nbmonitor_version": __version__,
-            }
-        for change in batch.changes:
-            if isinstance(change, Laid):
-                meta["folded_seq"] = change.upto
-            else:
-                meta["rewinds"] = change.number
-        return meta
-
-    # ------------------------------------------------------------------ deleted, moved, damaged
-
-    @property
-    def _in_place(self) -> bool:
-        """Whether what is open is what has the names; also so as long as nothing is open."""
-        if self._storage is None or self._journal is None:
-            return True
-        try:
-            return self._journal.in_place and self.path.stat().st_ino == self._inode
-        except OSError:
-            return False
-
-    def _find_place(self) -> bool:
-        """Save what has lost its name; say whether all is well then."""
-        journal, storage = self._journal, self._storage
-        assert journal is not None
-        assert storage is not None
-        if self._has_file:
-            # Only the journal is gone.
-            self._let_go_of_journal()
-            return True
-        if journal.linked and not journal.in_place:
-            if not self._moved:
-                self._moved = True
-                self._outage.moved()
-            return True
-        old, new = self.path, rescue.beside(self.path)
-        try:
-            rescue.copy(storage.db, new)
-        except Exception as error:  # noqa: BLE001 - the deleted file is still open, and still good
-            self._outage.failed(error)
-            return False
-        self._let_go_of_journal()
-        self._reconnect()
-        self._outage.replaced(old, new, "was deleted", "with everything it held")
-        self._go_to(new)
-        return True
-
-    @property
-    def _has_file(self) -> bool:
-        try:
-            return self.path.stat().st_ino == self._inode
-        except OSError:
-            return False
-
-    def _let_go_of_journal(self) -> None:
-        journal, self._journal, self.entry = self._journal, None, _ignore
-        if journal is not None:
-            journal.close()
-
-    def _go_to(self, path: Path) -> None:
-        self.path = self._run.path = path
-        self._inode = 0
-        if "run_file" in self._run.config:
-            self._run.config = {**self._run.config, "run_file": str(path)}
-        self._open()
-
-    def _replace(self, why: str) -> None:
-        """Go on in another file, with what can be read of this one."""
-        old, new = self.path, rescue.beside(self.path)
-        storage, self._storage = self._storage, None
-        rows = 0
-        try:
-            db = storage.db if storage else schema.connect(old)
-            with contextlib.closing(db):
-                rows = rescue.salvage(db, storage.tables.series if storage else [], new)
-        except Exception:  # noqa: BLE001 - it is tried once: what can't be read is lost
-            new = rescue.beside(new)
-        self._begin_anew(old, new, why, f"with {rows:,} rows saved from it")
-
-    def _begin_anew(self, old: Path, new: Path, why: str, saved: str) -> None:
-        self._let_go_of_journal()
-        self._held, self._tensors = {}, 0
-        self._outage.replaced(old, new, why, saved)
-        self._try(lambda: self._go_to(new))
-
 
 def _counts(run: Run) -> dict[str, int]:
     keys = {spec["id"]: spec["key"] for spec in run.series_since(0)}
     return {keys[number]: rows for number, rows in run.row_counts().items()}
-
-
-def _ignore(seq: int, payload: Payload) -> None:
-    """Stand in for a journal where there is none."""

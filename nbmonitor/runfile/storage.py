@@ -21,6 +21,7 @@ from nbmonitor import wire
 from nbmonitor.record import Row, Tensor
 from nbmonitor.run import Run
 from nbmonitor.runfile import schema
+from nbmonitor.runfile.records import Folded
 from nbmonitor.runfile.tables import Tables
 
 # Of a tensor that is set over and over, so many snapshots are kept, or so many bytes.
@@ -59,6 +60,11 @@ class Batch:
     meta: dict[str, Any] = field(default_factory=dict)
     # A packed Run; kept if it holds exactly what the file then does.
     summary: bytes | None = None
+
+    @property
+    def weighs(self) -> bool:
+        """Whether there is more in it than `meta`."""
+        return bool(self.changes or self.events or self.tensors or self.summary)
 
     @property
     def rows(self) -> int:
@@ -113,6 +119,12 @@ class Storage:
         self._written = {key: json.dumps(v, default=str) for key, v in self.meta.items()}
         found = self.db.execute("SELECT max(n) FROM events").fetchone()[0]
         self.events = 0 if found is None else int(found) + 1
+
+    @property
+    def folded(self) -> Folded:
+        """How far the file has come."""
+        seq, rewinds = (int(self.meta.get(key) or 0) for key in ("folded_seq", "rewinds"))
+        return Folded(seq, self.events, rewinds)
 
     def differs(self, meta: Mapping[str, Any]) -> bool:
         """Whether the file's `meta` says anything else."""
