@@ -152,7 +152,9 @@ export class Store {
 
   #rows(stretches: readonly Stretch[]): Applied {
     let result: Applied = "ok";
-    for (const stretch of stretches) {
+    // Stretches over the same steps share a group, so that a series' newest may stand before its
+    // buckets: taken in that order, they would be a gap.
+    for (const stretch of [...stretches].sort((a, b) => a.offset - b.offset)) {
       // A row of a series that was never declared: its declaration was lost on the way.
       const done = this.#series[stretch.id]?.append(stretch) ?? "gap";
       if (done === "gap") result = "gap";

@@ -1,6 +1,8 @@
 // @vitest-environment node
 import { readFileSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
+import type { Stretch } from "../src/codec";
+import { packHistory as packRows } from "../src/pack";
 import { Store } from "../src/store";
 import type { HistoryHeader, Put, RunEvent, SeriesSpec, ToPage } from "../src/wire.gen";
 import { append, LOSS, packHistory } from "./fakes";
@@ -161,6 +163,41 @@ describe("match", () => {
 });
 
 describe("restore", () => {
+  test("takes a series' buckets before its newest rows, wherever they stand in the frame", () => {
+    const stretch = (id: number, offset: number, x: number[], bucket: number): Stretch => {
+      const last = Float32Array.from(x);
+      const counts = bucket > 1 ? Uint32Array.from(x, () => bucket) : null;
+      const marks = counts && new Uint8Array(x.length);
+      return {
+        id,
+        offset,
+        x: Float64Array.from(x),
+        min: last,
+        max: last,
+        mean: last,
+        last,
+        counts,
+        marks,
+      };
+    };
+    const header: HistoryHeader = {
+      generation: 1,
+      seq: 0,
+      declare: [LOSS, { ...LOSS, id: 1, key: "eval/loss" }],
+      events: [],
+      events_offset: 0,
+    };
+    // Both share their newest steps, which the first of them brings in before the buckets.
+    const bytes = packRows(header, [
+      stretch(0, 0, [5, 6], 1),
+      stretch(1, 0, [2, 4], 2),
+      stretch(1, 4, [5, 6], 1),
+    ]);
+    const store = new Store();
+    store.restore(new DataView(bytes.buffer));
+    expect(store.have().have).toEqual({ 0: 2, 1: 6 });
+  });
+
   test("takes the golden history, then goes on with plain rows", () => {
     const store = new Store();
     store.restore(golden("history.bin"));

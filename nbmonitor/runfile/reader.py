@@ -228,7 +228,8 @@ class RunFile:
         header, stretches = wire.unpack_history(data)
         keys = {spec["id"]: spec["key"] for spec in header["declare"]}
         known = {s.key: s for s in self.series}
-        for rows in stretches:
+        # Stretches over the same steps share a group: a series' newest may stand before its buckets.
+        for rows in sorted(stretches, key=lambda rows: rows.offset):
             s = known[keys[rows.id]]
             if rows.counts is not None and rows.marks is not None:
                 run.lay_buckets(s.key, Buckets(rows.x, rows.values, rows.counts, rows.marks))
