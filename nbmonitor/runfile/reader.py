@@ -228,7 +228,7 @@ class RunFile:
         header, stretches = wire.unpack_history(data)
         keys = {spec["id"]: spec["key"] for spec in header["declare"]}
         known = {s.key: s for s in self.series}
-        # Stretches over the same steps share a group: a series' newest may stand before its buckets.
+        # Those over the same steps stand together: a series' newest may come before its buckets.
         for rows in sorted(stretches, key=lambda rows: rows.offset):
             s = known[keys[rows.id]]
             if rows.counts is not None and rows.marks is not None:

@@ -130,6 +130,7 @@ class Soak:
         steady.run(0, wait=False)
         steady.wait_step(1, 60)
         steady.wait_saved(0)
+        until((self._server.files / "told.json").is_file, 30, "fifty steps")
         self._began = time.monotonic()
         self._close(steady)
         self._wait(lambda: self._told()[3])
