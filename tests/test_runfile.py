@@ -273,6 +273,38 @@ def test_two_runs_never_share_a_file(tmp_path):
     assert first.recorded() == [1, 2, 3]
 
 
+def test_a_fork_leaves_the_file_alone(recorded):
+    recorded.steps(1, 3)
+    child = os.fork()
+    if not child:
+        recorded.steps(4, 6)
+        recorded.recorder.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    recorded.steps(4, 4)
+    assert recorded.recorded() == [1, 2, 3, 4]
+    assert is_written(recorded.path) is True
+
+
+def test_a_million_steps_of_eight_series_fit(recorded):
+    chance = np.random.default_rng(0)
+    keys = [f"train/{number}" for number in range(8)]
+    for first in range(0, 20_000, 2_000):
+        values = chance.standard_normal((2_000, 8)).tolist()
+        recorded.seq += 1
+        recorded.lay(
+            *[
+                (first + at + 1, dict(zip(keys, row, strict=True)), 1.7e9 + first + at + 0.1)
+                for at, row in enumerate(values)
+            ]
+        )
+        recorded.recorder.fold()
+    recorded.run.set_status("finished")
+    recorded.recorder.close()
+    ((summary,),) = query(recorded.path, "SELECT length(data) FROM summary")
+    assert (recorded.path.stat().st_size - summary) / 20_000 * 1_000_000 <= 110e6
+
+
 # ---------------------------------------------------------------------- versions
 
 

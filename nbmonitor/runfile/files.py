@@ -146,7 +146,8 @@ class Files:
             self._let_go_of_journal()
             return True
         if journal.linked and not journal.in_place:
-            if not self._moved:
+            # Where file systems make up numbers of files, this is no news.
+            if not self._moved and not rescue.is_there(self.path):
                 self._moved = True
                 self.outage.moved()
             return True

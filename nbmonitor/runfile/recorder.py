@@ -8,6 +8,7 @@ memory meanwhile, and each is written once. It knows neither what a file looks l
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 from collections import deque
@@ -56,7 +57,8 @@ class Recorder:
         self, run: Run, path: str | Path, panels: Callable[[], list[wire.PanelSpec]]
     ) -> None:
         path = Path(path)
-        taken = path.exists() and path.stat().st_size > 0
+        # A name that `new_path` has reserved is a file of no bytes.
+        taken = rescue.is_there(path) and path.stat().st_size > 0
         self._begin(run, rescue.beside(path) if taken else path, panels, {})
 
     @classmethod
@@ -82,6 +84,7 @@ class Recorder:
         self.entry: Callable[[int, Payload], None] = ignore
         self._files = Files(run, path, held, functools.partial(setattr, self, "entry"))
         self._folding = threading.RLock()
+        self._process = os.getpid()
         self._changes: deque[Laid | Cut] = deque()
         self._closed = self._dirty = False
         self._upto = self._rewinds = self._replaced = 0
@@ -133,6 +136,8 @@ class Recorder:
 
     def fold(self) -> None:
         """Write what is new, in one transaction; soon again, if that fails."""
+        if self._process != os.getpid():
+            return  # a fork, which has the lock as it was then, and shares the files
         with self._folding:
             if self._closed or not self._files.outage.is_due:
                 return
@@ -142,6 +147,8 @@ class Recorder:
 
     def close(self) -> None:
         """Fold for the last time, complete the file and let go of it."""
+        if self._process != os.getpid():
+            return
         with self._folding:
             if self._closed:
                 return

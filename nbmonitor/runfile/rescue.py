@@ -18,10 +18,19 @@ _LINES = 1000
 def beside(path: Path) -> Path:
     """Return the first free name of this file: its own, or one with a number."""
     stem, number = path.stem, 1
-    while any(file.exists() for file in _family(path)):
+    while any(is_there(file) for file in _family(path)):
         number += 1
         path = path.with_name(f"{stem}-{number}{schema.SUFFIX}")
     return path
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file can be seen there; one that can't be looked at can't be in the way."""
+    try:
+        path.lstat()
+    except OSError:
+        return False
+    return True
 
 
 def _family(path: Path) -> list[Path]:
