@@ -7,6 +7,7 @@ happens when that fails, is the recorder's matter.
 from __future__ import annotations
 
 import atexit
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,8 @@ class Recording:
         if not directory.is_dir():
             return None
         for path in listing.find(directory)[:_RECENT]:
-            recovery.recover(path)
+            with contextlib.suppress(OSError, RunFileError):  # a neighbour of no concern
+                recovery.recover(path)
         found = reader.find_checkpoint(directory, step, config.get("output_dir"))
         if found is None:
             return None

@@ -9,10 +9,14 @@ from nbmonitor import picture, recovery, wire
 from nbmonitor.follow import Follower
 from nbmonitor.run import Run
 from nbmonitor.runfile import listing, reader
+from nbmonitor.runfile.reader import Cursor
 from nbmonitor.runfile.schema import SUFFIX, RunFileError
+from nbmonitor.sampler import Sampler
 from nbmonitor.widget import MonitorWidget
 
 _THEMES = ("neon", "light", "auto")
+# Seconds between two looks for a run that is to begin.
+_LOOK = 0.2
 _NO_CONTROLS = "this view follows a run file: steer the run where it is trained"
 
 
@@ -24,20 +28,43 @@ class RunView(MonitorWidget):
     """
 
     def __init__(
-        self, path: str | Path, *, theme: str = "neon", autosave: bool = True, note: str = ""
+        self,
+        path: str | Path,
+        *,
+        theme: str = "neon",
+        autosave: bool = True,
+        note: str = "",
+        wait: bool = False,
     ) -> None:
         self._run = Run()
         self._path = Path(path)
-        recovery.recover(self._path)
-        cursor = reader.load(self._run, self._path)
-        apart = recovery.complete(self._run, self._path)
-        self._follower = Follower(self._run, self._path, cursor, self._lost, apart=apart)
+        self._waiting = Sampler(self._look, _LOOK, name="nbmonitor-wait") if wait else None
+        if wait:
+            self._known = set(_runs_in(self._path))
+            self._follower = Follower(self._run, self._path, Cursor(generation=-1), self._lost)
+        else:
+            recovery.recover(self._path)
+            cursor = reader.load(self._run, self._path)
+            apart = recovery.complete(self._run, self._path)
+            self._follower = Follower(self._run, self._path, cursor, self._lost, apart=apart)
         self._run.panels = self._panels
         super().__init__(theme=theme, autosave=autosave)
         self.bind(self._run, self._panels, picture.render, picture.describe)
         self.capabilities = {**self.capabilities, "controls": _NO_CONTROLS}
         if note:
             self._run.event("note", None, {"message": note})
+        if self._waiting is None:
+            self._follower.start()
+        else:
+            self._waiting.start()
+
+    def _look(self) -> None:
+        """See whether the run that is waited for has begun; then follow it."""
+        fresh = [path for path in _runs_in(self._path) if path not in self._known]
+        if self._follower.following or not fresh or not fresh[-1].stat().st_size:
+            return
+        self._path = fresh[-1]
+        self._follower = Follower(self._run, self._path, Cursor(generation=-1), self._lost)
         self._follower.start()
 
     @property
@@ -56,6 +83,8 @@ class RunView(MonitorWidget):
     def close(self) -> None:
         """Stop following and close the widget; the file stays as it is."""
         if hasattr(self, "_follower"):  # a file that can't be read ends the making of the view
+            if self._waiting is not None:
+                self._waiting.close()
             self._follower.close()
         super().close()
 
@@ -64,7 +93,9 @@ class RunView(MonitorWidget):
         return not recovery.recover(self._path) and recovery.complete(self._run, self._path)
 
 
-def open_run(path: str | Path, *, theme: str = "neon", autosave: bool = True) -> RunView:
+def open_run(
+    path: str | Path, *, theme: str = "neon", autosave: bool = True, wait: bool = False
+) -> RunView:
     """Show a run from its file: a finished one, or one that any other process is writing.
 
     Parameters
@@ -75,6 +106,9 @@ def open_run(path: str | Path, *, theme: str = "neon", autosave: bool = True) ->
         "auto" follows the notebook.
     autosave : bool
         As of `TrainingMonitor`.
+    wait : bool
+        Show the next run that begins in the directory `path`, which need not be there yet:
+        for the cell that goes on to start it, with `notebook_launcher` or a shell command.
 
     Returns
     -------
@@ -88,7 +122,7 @@ def open_run(path: str | Path, *, theme: str = "neon", autosave: bool = True) ->
     RunFileError
         If the file can't be read: it is something else, damaged, or of a newer version.
     ValueError
-        If `theme` is unknown.
+        If `theme` is unknown, or a file is to be waited for.
 
     Examples
     --------
@@ -97,8 +131,18 @@ def open_run(path: str | Path, *, theme: str = "neon", autosave: bool = True) ->
     if theme not in _THEMES:
         msg = f"theme {theme!r} given; one of {', '.join(_THEMES)} is allowed"
         raise ValueError(msg)
+    if wait:
+        if Path(path).is_file():
+            msg = f"wait=True takes the directory of a run that is to begin; {path} is a file"
+            raise ValueError(msg)
+        return RunView(path, theme=theme, autosave=autosave, wait=True)
     found, note = _resolve(Path(path))
     return RunView(found, theme=theme, autosave=autosave, note=note)
+
+
+def _runs_in(directory: Path) -> list[Path]:
+    """Run files in and below a directory, newest first; none where it isn't there yet."""
+    return listing.find(directory) if directory.is_dir() else []
 
 
 def _resolve(path: Path) -> tuple[Path, str]:

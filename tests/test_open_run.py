@@ -76,6 +76,37 @@ def equal(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found[list(wanted.columns)], wanted, rtol=1e-6)
 
 
+def test_a_view_waits_for_the_run_that_its_cell_is_about_to_start(
+    write, view, finished, tmp_path
+) -> None:
+    path, _ = finished
+    copied(path, tmp_path / "runs" / "20200101-000000-old-0000.sqlite")
+    shown = view(tmp_path / "runs", wait=True)
+    assert shown.run.keys == []
+    writer = write((5,), max_steps=8)
+    writer.wait_for("at 5")
+    until(lambda: shown.run.step == 5, 20, "five steps in the view")
+    assert shown.run.status == "running"
+    writer.go()
+    writer.wait_for("done")
+    until(lambda: shown.run.status == "finished", 20, "the end in the view")
+    assert shown.run.history()["train/loss"].notna().sum() == 8
+    assert "loss" in {panel["id"] for panel in shown.run.panels()}
+
+
+def test_a_view_that_waits_in_a_directory_that_is_not_there_yet(view, finished, tmp_path) -> None:
+    path, wanted = finished
+    shown = view(tmp_path / "later", wait=True)
+    copied(path, tmp_path / "later" / path.name)
+    until(lambda: shown.run.status == "finished", 20, "the run in the view")
+    equal(shown.run.history(), wanted)
+
+
+def test_a_file_cannot_be_waited_for(finished) -> None:
+    with pytest.raises(ValueError, match="directory"):
+        open_run(finished[0], wait=True)
+
+
 def test_a_run_of_another_process_is_followed_live(write, view, tmp_path) -> None:
     writer = write((5, 12), max_steps=20)
     writer.wait_for("at 5")
