@@ -16,7 +16,7 @@ from playwright import sync_api
 
 
 def test_a_tab_closed_for_long_comes_back_with_everything_and_goes_on(notebook, server) -> None:
-    book = notebook([IMPORTS, train(1000, "closed", silence=1.0)])
+    book = notebook([IMPORTS, train(600, "closed", silence=1.0)])
     book.run(0)
     book.run(1, wait=False)
     book.wait_step(20, 60)
@@ -32,7 +32,7 @@ def test_a_tab_closed_for_long_comes_back_with_everything_and_goes_on(notebook, 
     shown = back.wait_step(step, 20)
     live = back.wait_step(shown + 3, 20)
     print(f"back and live after {time.monotonic() - start:.2f} s, at step {live}")
-    back.wait_step(1000, 90)
+    back.wait_step(600, 90)
     back.expect_state("finished")
     back.wait_idle(1)
     kept, resolution = exported(back)
@@ -49,7 +49,7 @@ EDIT = """() => {
 def test_a_second_browser_sees_the_same_and_neither_disturbs_the_other(
     notebook, server, elsewhere
 ) -> None:
-    book = notebook([IMPORTS, train(600, "second"), ""])
+    book = notebook([IMPORTS, train(400, "second"), ""])
     book.run(0)
     book.run(1, wait=False)
     book.wait_step(50, 60)
@@ -60,7 +60,7 @@ def test_a_second_browser_sees_the_same_and_neither_disturbs_the_other(
     book.page.evaluate(EDIT)
     book.save()
     for page in (book, other):
-        page.wait_step(600, 60)
+        page.wait_step(400, 60)
         page.expect_state("finished")
     book.wait_idle(1)
     recorded = truth(server.files, "second")
@@ -118,7 +118,7 @@ def test_another_notebook_of_the_same_kernel_displays_the_monitor(
 def test_where_the_host_shows_nothing_another_notebook_opens_the_run_and_follows_it(
     notebook, server, elsewhere
 ) -> None:
-    book = notebook([IMPORTS, train(1000, "followed")])
+    book = notebook([IMPORTS, train(600, "followed")])
     book.run(0)
     book.run(1, wait=False)
     step = book.wait_step(30, 60)
@@ -134,9 +134,9 @@ def test_where_the_host_shows_nothing_another_notebook_opens_the_run_and_follows
     other.run(1)
     assert other.text(1) == ""
     shown = other.wait_step(step, 20)
-    assert other.wait_step(shown + 30, 20) < 1000
+    assert other.wait_step(shown + 30, 20) < 600
     other.expect_state("running")
-    other.wait_step(1000, 90)
+    other.wait_step(600, 90)
     other.expect_state("finished")
     assert difference(exported(other)[0], truth(server.files, "followed")) == ""
 
@@ -173,7 +173,7 @@ def external(tmp_path) -> Iterator[ExternalKernel]:
     kernel.close()
 
 
-def test_a_restarted_server_finds_the_kernel_and_the_page_has_its_run_again(
+def test_a_restarted_server_finds_the_kernel_and_all_pages_have_its_run_again(
     tmp_path, external, elsewhere
 ) -> None:
     server = Server(tmp_path, *external.options, port=free_port())
@@ -185,17 +185,21 @@ def test_a_restarted_server_finds_the_kernel_and_the_page_has_its_run_again(
     book.run(1, wait=False)
     book.wait_step(20, 60)
     book.wait_saved(1)
+    other = elsewhere(server, "outlived")
+    other.wait_step(book.step(), 20)
     server.kill()
     gone = told(server.files, "outlived")[0]
     server = Server(tmp_path, *external.options, port=server.port)
     server.attach("outlived", server.api("/api/kernels")[0]["id"])
-    start = time.monotonic()
-    book.open()
-    shown = book.wait_step(gone, 20)
-    live = book.wait_step(shown + 3, 20)
-    print(f"back and live after {time.monotonic() - start:.2f} s, at step {live}")
+    for page in (book, other):
+        start = time.monotonic()
+        page.open()
+        shown = page.wait_step(gone, 20)
+        live = page.wait_step(shown + 3, 20)
+        print(f"back and live after {time.monotonic() - start:.2f} s, at step {live}")
     external.interrupt()
-    book.expect_state("interrupted")
-    book.wait_idle(1)
-    assert difference(exported(book)[0], truth(server.files, "outlived")) == ""
+    for page in (book, other):
+        page.expect_state("interrupted")
+    recorded = truth(server.files, "outlived")
+    assert [difference(exported(page)[0], recorded) for page in (book, other)] == ["", ""]
     server.close()
