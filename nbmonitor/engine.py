@@ -20,7 +20,7 @@ from typing import Any
 from nbmonitor import metrics
 from nbmonitor.entries import Entry, Logged, Measurement, Ready
 from nbmonitor.probe import Batch, Context, Measured, Probe, Step
-from nbmonitor.record import Row
+from nbmonitor.record import Journal, Row
 from nbmonitor.run import Run
 from nbmonitor.transfer import Transfer
 from nbmonitor.wire import PanelSpec
@@ -236,9 +236,13 @@ class Engine:
             self._count += 1
             entry.seq = self._count
             self._inbox.append(entry)
-            if self.run.journal is not None:
-                self._unwritten.append(entry)
-                self._write_down()
+            journal = self.run.journal
+            if journal is not None:
+                if self._unwritten or not entry.ready():
+                    self._unwritten.append(entry)
+                    self._write_down()
+                else:
+                    _note_down(journal, entry)
         if not self.run.changed.is_set():
             self.run.changed.set()
 
@@ -249,20 +253,15 @@ class Engine:
         journal = self.run.journal
         while self._unwritten and self._unwritten[0].ready():
             entry = self._unwritten.popleft()
-            if journal is None:
-                continue
-            try:
-                payload = entry.payload()
-            except Exception:  # noqa: BLE001, S112 - `derive` meets the same value, and says so
-                continue
-            journal.entry(entry.seq, payload)
+            if journal is not None:
+                _note_down(journal, entry)
 
     def settle(self, *, wait: bool = False) -> None:
         """Lay down in the Run what has reached the host, in order; with `wait`, everything."""
         if self._unwritten:
             with self._entering:
                 self._write_down()
-        if not self._inbox:
+        if not self._inbox and not wait:
             return
         with self._settling:
             rows: list[Row] = []
@@ -335,3 +334,11 @@ class Engine:
 
 def _overrides(probe: Probe, hook: str) -> bool:
     return getattr(type(probe), hook) is not getattr(Probe, hook) or hook in vars(probe)
+
+
+def _note_down(journal: Journal, entry: Entry) -> None:
+    try:
+        payload = entry.payload()
+    except Exception:  # noqa: BLE001 - `derive` meets the same value, and says so
+        return
+    journal.entry(entry.seq, payload)

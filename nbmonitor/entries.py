@@ -8,6 +8,9 @@ from typing import Any
 from nbmonitor.probe import Measured, Probe, Step
 from nbmonitor.transfer import Transfer
 
+# What `marshal` writes as it is; of a number of numpy's it would silently write the bytes.
+_PLAIN = frozenset({float, int, type(None), bool})
+
 
 @dataclass(slots=True)
 class Measurement:
@@ -33,20 +36,25 @@ class Measurement:
 
     def payload(self) -> tuple[Any, ...]:
         """Everything that `derive` needs, as plain values for the journal."""
-        step, (carried, *measured) = self.step, self.host()
-        taken = {
-            probe.name: {key: _plain(value) for key, value in values.items()}
-            for probe, values in zip(self.measured, measured, strict=True)
-        }
+        step, host = self.step, self.host()
+        taken: dict[str, Any] = {}
+        for probe, values in zip(self.measured, host[1:], strict=True):
+            for value in values.values():
+                if type(value) not in _PLAIN:
+                    taken[probe.name] = {key: _plain(value) for key, value in values.items()}
+                    break
+            else:
+                taken[probe.name] = values
         if self.edge:
             return ("edge", step.number, step.time, taken)
+        carried = host[0]
         return (
             "step",
             step.number,
             step.time,
             step.duration,
-            _plain(carried.get("loss")),
-            _plain(carried.get("grad_norm")),
+            _plain(carried["loss"]),
+            _plain(carried["grad_norm"]),
             _plain(step.learning_rate),
             _plain(step.epoch),
             step.samples,
@@ -95,8 +103,7 @@ Entry = Measurement | Logged | Ready
 
 def _plain(value: Any) -> Any:
     """Turn a host value into what `marshal` takes."""
-    kind = type(value)
-    if value is None or kind is float or kind is int:
+    if type(value) in _PLAIN:
         return value
     if isinstance(value, tuple | list):  # names beside their numbers
         return [_plain(inner) for inner in value]

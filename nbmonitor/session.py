@@ -105,7 +105,7 @@ class Session:
         back to `step` when it resumes from there.
         """
         run = self.run
-        run.settle()
+        self.engine.settle(wait=True)
         if step == 0 and run.step > 0:
             self.host.leaving()
             self.host.replaced(run.restart())
