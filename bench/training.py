@@ -10,7 +10,7 @@ from bench import lab
 from bench.figure import Figure
 
 PAIRS = 7
-STEPS = 1000
+STEPS = 500
 BUDGET = 1.03
 # In the middle of the 5-10 ms a step that the budget speaks of.
 SIZE = {"layers": 3, "width": 96}
