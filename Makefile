@@ -81,6 +81,7 @@ bench: setup system kernels
 	$(PY) -m bench
 
 soak: setup system kernels
+	$(PY) -m pytest -m long
 	$(PY) -m tests.soak --minutes $(MINUTES)
 
 build: $(ENV_STAMP) $(NODE_STAMP)

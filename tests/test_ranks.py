@@ -212,7 +212,7 @@ def test_a_rank_that_is_stopped_is_told_of_once_and_comes_back(job) -> None:
     assert states[-1] == 3
 
 
-@pytest.mark.parametrize(("dying", "left"), [(1, 0), (0, 1)])
+@pytest.mark.parametrize(("dying", "left"), [(1, 0), pytest.param(0, 1, marks=pytest.mark.long)])
 def test_a_rank_that_dies_holds_no_other_up(job, dying, left) -> None:
     job.alone("--steps", "500", "--stop", str(dying), "20")
     os.kill(int(job.wait_for("stopped")), signal.SIGKILL)
@@ -224,6 +224,7 @@ def test_a_rank_that_dies_holds_no_other_up(job, dying, left) -> None:
         assert not job.events("probe_error")
 
 
+@pytest.mark.long
 def test_an_exception_on_one_rank_ends_the_others_record(job) -> None:
     job.alone("--steps", "500", "--raise", "1", "20")
     assert [job.wait(0), job.wait(1)] == [1, 1]

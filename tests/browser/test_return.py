@@ -78,7 +78,7 @@ CLEAR = """() => {
 }"""
 
 
-@pytest.mark.parametrize("host", ["lab", "notebook"])
+@pytest.mark.parametrize("host", ["lab", pytest.param("notebook", marks=pytest.mark.long)])
 def test_outputs_cleared_in_the_middle_are_displayed_again_in_full(notebook, server, host) -> None:
     book = notebook([IMPORTS, train(400, f"cleared-{host}", silence=1.0), "display(m)"], host=host)
     book.run(0)
