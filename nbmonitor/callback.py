@@ -152,7 +152,7 @@ class MonitorCallback(TrainerCallback):
             run.step = 0
         self._begun = True
         fresh = step > 0 and run.step == 0
-        self._session.begin(
+        continued = self._session.begin(
             Context(
                 model=model,
                 optimizer=kwargs.get("optimizer"),
@@ -168,7 +168,7 @@ class MonitorCallback(TrainerCallback):
         )
         self._steering.consistent = True
         # A run file that holds the steps before tells more than the checkpoint's log.
-        if fresh and not any("from" in e["data"] for e in run.events("resumed")):
+        if fresh and not continued:
             self._backfill(state.log_history)
 
     def _backfill(self, log_history: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ has folded old rows; this module knows the file only as a function that reads it
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class Held:
         )
 
 
-class Exports:
+class Exports(ABC):
     """Base of `Run`.
 
     Attributes
@@ -85,20 +86,21 @@ class Exports:
     _lock: threading.RLock
 
     @property
+    @abstractmethod
     def keys(self) -> list[str]:
         """Keys of all series that hold a row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _held(self, key: str) -> Held:
-        raise NotImplementedError
+        """Find what memory has of a series."""
 
+    @abstractmethod
     def pack(self, budget: int) -> bytes:
         """Pack the whole Run in about `budget` bytes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tensors_since(self, version: int) -> tuple[int, list[Tensor]]:
         """Tensors set after `version`."""
-        raise NotImplementedError
 
     def state(self) -> wire.Status:
         """The status as a page takes it."""

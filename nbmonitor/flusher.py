@@ -19,7 +19,7 @@ from typing import Any
 
 from nbmonitor import detail, wire
 from nbmonitor.feed import Feed, Sink
-from nbmonitor.record import Tensor
+from nbmonitor.record import ACTIVE, ENDED, Tensor
 from nbmonitor.run import Run
 
 SILENCE_AFTER = 10.0
@@ -31,8 +31,6 @@ UNKNOWN_RATE = 5_000
 MESSAGE_RATE = 30
 HISTORY_EVERY = 60.0
 PICTURE_EVERY = 60.0
-_ACTIVE = frozenset({"running", "paused"})
-_ENDED = frozenset({"finished", "interrupted", "failed"})
 _LOOK_AGAIN = 1.0
 _SILENT_PAUSE = 0.5
 _INBOX = 256
@@ -151,7 +149,7 @@ class Flusher:
     def _loop(self) -> None:
         changed = self._run.changed
         while not self._closing:
-            changed.wait(None if self._run.status in _ENDED else _LOOK_AGAIN)
+            changed.wait(None if self._run.status in ENDED else _LOOK_AGAIN)
             self._hurry.wait(max(0.0, self._not_before - time.monotonic()))
             # Cleared before anything is read: what comes from here on wakes the next turn.
             self._hurry.clear()
@@ -190,7 +188,7 @@ class Flusher:
             elif message["kind"] == "detail":
                 self._feed.show(detail.answer(self._run, message))
         self._run.settle()
-        over = self._run.status in _ENDED
+        over = self._run.status in ENDED
         ending, self._was_over = over and not self._was_over, over
         self._ending = self._ending or ending
         self._update_state(now)
@@ -221,7 +219,7 @@ class Flusher:
         if self.silent:
             due = now - self._last_sent >= SILENT_HEARTBEAT
             return due and (not over or self._feed.behind)
-        return now - self._last_sent >= HEARTBEAT and self._run.status in _ACTIVE
+        return now - self._last_sent >= HEARTBEAT and self._run.status in ACTIVE
 
     def _spent(self) -> float:
         """Seconds until the next flush may follow what was just sent; 0 after nothing."""
@@ -257,7 +255,7 @@ class Flusher:
     def _refresh(self) -> None:
         now = time.monotonic()
         ending, self._ending = self._ending, False
-        due = now - self._last_picture >= PICTURE_EVERY and self._run.status in _ACTIVE
+        due = now - self._last_picture >= PICTURE_EVERY and self._run.status in ACTIVE
         if ending or (due and not self.silent):
             self._last_picture = now
             self._sink.refresh_picture()

@@ -285,8 +285,9 @@ class TrainingMonitor(Steered, MonitorWidget):
     def began(self) -> None:
         """Start sampling with the run."""
         self._stop_sampling()
-        settling = Sampler(self._run.settle, _SETTLE)
-        self._sampler = Sampler(self._engine.tick) if self._leads else settling
+        self._sampler = (
+            Sampler(self._engine.tick) if self._leads else Sampler(self._run.settle, _SETTLE)
+        )
         self._sampler.start()
         self.pump(force=True)
 

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from nbmonitor import wire
 
+# States of a run: `run.STATUSES` without the one before its start.
+ACTIVE = frozenset({"running", "paused"})
+ENDED = frozenset({"finished", "interrupted", "failed"})
 # Optimiser steps done, values by series key, seconds since the epoch.
 Row = tuple[int, Mapping[str, float], float]
 # Key, step, values, meta.

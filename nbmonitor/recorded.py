@@ -6,6 +6,7 @@ The other base of `Run`, beside `Exports`.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 import numpy as np
@@ -14,7 +15,7 @@ from nbmonitor import wire
 from nbmonitor.series import Buckets, Column
 
 
-class Recorded:
+class Recorded(ABC):
     """Base of `Run`."""
 
     step: int
@@ -23,14 +24,17 @@ class Recorded:
     _lock: threading.RLock
     _events: list[wire.RunEvent]
 
+    @abstractmethod
     def _column(self, key: str) -> Column:
-        raise NotImplementedError
+        """Find or make the column of a series."""
 
+    @abstractmethod
     def _bound(self) -> None:
-        raise NotImplementedError
+        """Keep memory within its bound."""
 
+    @abstractmethod
     def _clear(self) -> None:
-        raise NotImplementedError
+        """Drop all series, events and tensors."""
 
     def lay(self, key: str, steps: wire.Floats, values: wire.Floats) -> None:
         """Add rows of one series that were recorded before, with whatever was to be noted."""

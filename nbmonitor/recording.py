@@ -58,7 +58,6 @@ class Recording:
         self._run_dir, self._panels = run_dir, panels
         self._open: Run | None = None
         self._folding: Sampler | None = None
-        atexit.register(self.close)
 
     def directory(self, config: Mapping[str, Any]) -> Path | None:
         """Where the file of a run with this config goes, or None."""
@@ -81,11 +80,26 @@ class Recording:
         directory = self.directory(config)
         if directory is None or run.journal is not None:
             return None
-        self.close()
+        try:
+            self.close()
+            return self._begin(run, directory, config, step)
+        except Exception as error:  # noqa: BLE001 - no disk may keep a training from starting
+            message = (
+                f"this run is not kept on disk: {type(error).__name__}: {error}. "
+                f"See that {directory} can be written, or pass run_dir=False"
+            )
+            data = {"severity": "warning", "title": "Not recorded", "message": message}
+            run.event("alert", step, data)
+            return None
+
+    def _begin(
+        self, run: Run, directory: Path, config: Mapping[str, Any], step: int
+    ) -> dict[str, float] | None:
         last: dict[str, float] | None = None
         try:
             last = self._go_on(run, directory, config, step) if step and not run.step else None
         except (OSError, RunFileError) as error:
+            run.forget()
             message = f"the run before this checkpoint can't be continued: {error}"
             run.event("note", step, {"message": message})
         if last is None:
@@ -93,6 +107,7 @@ class Recording:
             run.journal = Recorder(run, new_path(directory, str(name)), self._panels)
         self._open = run
         self._tell(run)
+        atexit.register(self.close)
         self._folding = Sampler(self._fold, FOLD_EVERY, name="nbmonitor-recorder")
         self._folding.start()
         return last
@@ -135,6 +150,7 @@ class Recording:
 
     def close(self) -> None:
         """Complete the file and let go of it."""
+        atexit.unregister(self.close)  # it would keep the Run for as long as the process lives
         if self._folding is not None:
             self._folding.close()
         run, self._open, self._folding = self._open, None, None

@@ -146,12 +146,9 @@ def recover(path: str | Path) -> bool:
         If it can't be read.
     """
     path = Path(path)
-    # The journal first: what has left it by then is in the database.
-    records = journal.read(path)
-    with RunFile(path) as file:
-        if file.alive:
-            return False
-        left = _Left(records, file)
+    left = _left_at(path)
+    if left is None:
+        return False
     if left.empty and not left.active:
         return True
     run = Run()
@@ -179,18 +176,21 @@ def complete(run: Run, path: str | Path) -> bool:
     bool
         Whether there was anything to add.
     """
-    path = Path(path)
-    records = journal.read(path)
-    with RunFile(path) as file:
-        if file.alive:
-            return False
-        left = _Left(records, file)
-    if left.empty and not left.active:
+    left = _left_at(Path(path))
+    if left is None or (left.empty and not left.active):
         return False
     left.replay(run)
     if left.active:
         _end(run, left.time)
     return True
+
+
+def _left_at(path: Path) -> _Left | None:
+    """Find what a dead process has left; None while one lives."""
+    # The journal first: what has left it by then is in the database.
+    records = journal.read(path)
+    with RunFile(path) as file:
+        return None if file.alive else _Left(records, file)
 
 
 def _panels() -> list[wire.PanelSpec]:

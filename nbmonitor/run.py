@@ -20,7 +20,7 @@ from nbmonitor import packing, wire
 from nbmonitor.declarations import Declarations
 from nbmonitor.export import Archive, Exports, Held
 from nbmonitor.probe import Series
-from nbmonitor.record import Journal, Row, Tensor
+from nbmonitor.record import ACTIVE, ENDED, Journal, Row, Tensor
 from nbmonitor.recorded import Recorded
 from nbmonitor.series import Column
 
@@ -203,9 +203,9 @@ class Run(Exports, Recorded):
             raise ValueError(msg)
         with self._lock:
             now = clock.time()
-            if status == "running" and self.status not in {"running", "paused"}:
+            if status == "running" and self.status not in ACTIVE:
                 self.started, self.ended = now, None
-            if status in {"finished", "interrupted", "failed"}:
+            if status in ENDED:
                 self.ended = now
             self.status, self.status_message, self.status_detail = status, message, detail
             text = f"{status}: {message}" if message else status

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from nbmonitor.engine import Engine
 from nbmonitor.probe import Batch, Context, Step
+from nbmonitor.record import ACTIVE
 from nbmonitor.run import Run
 from nbmonitor.steering import Steering, Training
 
@@ -90,7 +91,7 @@ class Session:
     @property
     def active(self) -> bool:
         """Whether a run has begun and not ended."""
-        return self.run.status in {"running", "paused"}
+        return self.run.status in ACTIVE
 
     def begin(
         self,
@@ -98,11 +99,16 @@ class Session:
         step: int = 0,
         epochs: float = 0.0,
         training: Training | None = None,
-    ) -> None:
+    ) -> bool:
         """Start a run, or go on with one at `step`.
 
         A Run that holds steps already is put aside when training starts at 0 again, and cut
         back to `step` when it resumes from there.
+
+        Returns
+        -------
+        bool
+            Whether the steps before `step` came from a run file.
         """
         run = self.run
         self.engine.settle(wait=True)
@@ -128,6 +134,7 @@ class Session:
         self.steering.begin(training)
         self.host.began()
         self._mark = time.perf_counter()
+        return last is not None
 
     def micro_batch(self, inputs: Any, model: Any = None) -> None:
         """Take note of a batch that is about to be trained on."""

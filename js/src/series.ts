@@ -323,7 +323,8 @@ export class Series {
   }
 }
 
-function blank(n: number): Omit<Window, "n" | "exact"> {
+/** Columns of a window of `n` points, to be filled. */
+export function blank(n: number): Omit<Window, "n" | "exact"> {
   return {
     x: new Float64Array(n),
     min: new Float32Array(n),

@@ -1,6 +1,6 @@
 /** A series with one stretch of it known better: reads the stretch there, the series elsewhere. */
 
-import type { Point, Series, Window } from "./series";
+import { blank, type Point, type Series, type Window } from "./series";
 
 /** What a chart reads of a line: a series, or something computed that looks like one. */
 export type Course = Pick<Series, "spec" | "rows" | "extent" | "last" | "at" | "tailX" | "window">;
@@ -28,12 +28,7 @@ function joined(parts: readonly { w: Window; i0: number; i1: number }[]): Window
   const n = parts.reduce((sum, { i0, i1 }) => sum + i1 - i0, 0);
   const out: Window = {
     n,
-    x: new Float64Array(n),
-    min: new Float32Array(n),
-    max: new Float32Array(n),
-    mean: new Float32Array(n),
-    last: new Float32Array(n),
-    marks: new Uint8Array(n),
+    ...blank(n),
     exact: parts.every(({ w, i0, i1 }) => w.exact || i0 === i1),
   };
   let at = 0;

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nbmonitor import wire
-from nbmonitor.record import Row
+from nbmonitor.record import ACTIVE, Row
 from nbmonitor.run import Run
 from nbmonitor.runfile import rescue
 from nbmonitor.runfile.files import Files, ignore
@@ -32,7 +32,6 @@ SUMMARY_BYTES = 1_500_000
 _SUMMARY_SHARE = 0.02
 # A lock may be over in a moment.
 _LAST_ATTEMPTS = 3
-_ACTIVE = frozenset({"running", "paused"})
 
 
 class Recorder:
@@ -141,7 +140,7 @@ class Recorder:
         with self._folding:
             if self._closed or not self._files.outage.is_due:
                 return
-            over = self._run.status not in _ACTIVE
+            over = self._run.status not in ACTIVE
             summary = self._dirty and (over or time.monotonic() > self._summary_at)
             self._try(lambda: self._fold(summary=summary))
 
@@ -191,7 +190,7 @@ class Recorder:
                 generation=files.generation + self._run.generation - self._generation,
             )
         )
-        beat = self._run.status in _ACTIVE and time.monotonic() - self._beat > HEARTBEAT
+        beat = self._run.status in ACTIVE and time.monotonic() - self._beat > HEARTBEAT
         if batch.weighs or beat or storage.differs(batch.meta):
             batch.meta["updated"] = time.time()
             storage.write(batch)

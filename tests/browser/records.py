@@ -56,16 +56,20 @@ def truth(files: Path, name: str = "truth") -> pd.DataFrame:
     return pd.read_pickle(path)
 
 
-def exported(book: Notebook, number: int = 0) -> tuple[pd.DataFrame, str]:
-    """What the page has, by its own CSV export, and the resolution that this claims."""
+def _download(book: Notebook, control: str, number: int) -> str:
+    """Press an export button of a dashboard, and read what it gives."""
     with book.page.expect_download() as waiting:
         book.page.evaluate(
-            "(n) => document.querySelectorAll('.nbmonitor')[n]"
-            ".querySelector('[data-control=export-csv]').click()",
-            number,
+            "([n, control]) => document.querySelectorAll('.nbmonitor')[n]"
+            ".querySelector(`[data-control=${control}]`).click()",
+            [number, control],
         )
-    text = Path(waiting.value.path()).read_text()
-    head, table = text.split("\n", 1)
+    return Path(waiting.value.path()).read_text()
+
+
+def exported(book: Notebook, number: int = 0) -> tuple[pd.DataFrame, str]:
+    """What the page has, by its own CSV export, and the resolution that this claims."""
+    head, table = _download(book, "export-csv", number).split("\n", 1)
     return pd.read_csv(io.StringIO(table)), head
 
 
@@ -88,13 +92,7 @@ def difference(page: pd.DataFrame, kernel: pd.DataFrame) -> str:
 
 def covered(book: Notebook, number: int = 0) -> dict[str, tuple[int, int]]:
     """First row and number of rows that a page has of each series, in points or in buckets."""
-    with book.page.expect_download() as waiting:
-        book.page.evaluate(
-            "(n) => document.querySelectorAll('.nbmonitor')[n]"
-            ".querySelector('[data-control=export-html]').click()",
-            number,
-        )
-    text = Path(waiting.value.path()).read_text()
+    text = _download(book, "export-html", number)
     found = re.search(r'id="nbmonitor-data">(.*?)</script>', text, re.DOTALL)
     assert found
     data = json.loads(found[1])
