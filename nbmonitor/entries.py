@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbmonitor.probe import Measured, Probe, Step
-from nbmonitor.transfer import Transfer
-
-# What `marshal` writes as it is; of a number of numpy's it would silently write the bytes.
-_PLAIN = frozenset({float, int, type(None), bool})
+from nbmonitor.transfer import PLAIN, Transfer
 
 
 @dataclass(slots=True)
@@ -22,7 +19,6 @@ class Measurement:
     transfer: Transfer
     edge: bool = False
     seq: int = 0
-    _host: list[Measured] | None = None
 
     def ready(self) -> bool:
         """Whether all values have reached the host."""
@@ -30,9 +26,7 @@ class Measurement:
 
     def host(self) -> list[Measured]:
         """Values that the step carries, then those of each probe; waits for a device."""
-        if self._host is None:
-            self._host = self.transfer.host()
-        return self._host
+        return self.transfer.host()
 
     def payload(self) -> tuple[Any, ...]:
         """Everything that `derive` needs, as plain values for the journal."""
@@ -40,7 +34,7 @@ class Measurement:
         taken: dict[str, Any] = {}
         for probe, values in zip(self.measured, host[1:], strict=True):
             for value in values.values():
-                if type(value) not in _PLAIN:
+                if type(value) not in PLAIN:
                     taken[probe.name] = {key: _plain(value) for key, value in values.items()}
                     break
             else:
@@ -102,8 +96,8 @@ Entry = Measurement | Logged | Ready
 
 
 def _plain(value: Any) -> Any:
-    """Turn a host value into what `marshal` takes."""
-    if type(value) in _PLAIN:
+    """Turn a host value into what `marshal` takes; of numpy's numbers it would take the bytes."""
+    if type(value) in PLAIN:
         return value
     if isinstance(value, tuple | list):  # names beside their numbers
         return [_plain(inner) for inner in value]

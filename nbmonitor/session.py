@@ -16,11 +16,12 @@ from nbmonitor.probe import Batch, Context, Step
 from nbmonitor.record import ACTIVE
 from nbmonitor.run import Run
 from nbmonitor.steering import Steering, Training
+from nbmonitor.tally import MAPPINGS
 
 
 def samples_in(inputs: Any) -> int | None:
     """Rows of a batch: the first dimension of its first array, or the length of a list."""
-    if isinstance(inputs, dict | Mapping):
+    if isinstance(inputs, MAPPINGS):
         for value in inputs.values():
             shape = getattr(value, "shape", None)
             if shape is not None and len(shape) > 0:

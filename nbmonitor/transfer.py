@@ -1,8 +1,8 @@
 """Bring measured values from the device to the host without making the training wait.
 
-On a CPU there is nothing to wait for. On an accelerator the values of one step are
-flattened into one float32 vector, copied to pinned memory asynchronously behind an
-event, and read only once the event has passed. torch is used only if it is loaded.
+On a CPU there is nothing to wait for: values are read at once. On an accelerator the values
+of one step are flattened into one float32 vector, copied to pinned memory asynchronously
+behind an event, and read only once the event has passed. torch is used only if it is loaded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbmonitor.probe import Measured
+
+# Types of numbers that are what they are; `marshal` writes them so, too.
+PLAIN = frozenset({float, int, type(None), bool})
 
 
 def _on_device(value: Any) -> bool:
@@ -29,6 +32,23 @@ def _to_host(value: Any) -> Any:
     return (value.float() if kind == "torch.bfloat16" else value).numpy()
 
 
+def _read(measured: list[Measured]) -> list[Measured] | None:
+    """Read everything, or nothing if any of it is on a device."""
+    out: list[Measured] = []
+    for values in measured:
+        whole = True
+        for value in values.values():
+            if type(value) not in PLAIN:
+                whole = False
+                if _on_device(value):
+                    return None
+        try:
+            out.append(values if whole else {k: _to_host(v) for k, v in values.items()})
+        except Exception:  # noqa: BLE001 - `derive` meets the same value, and says so
+            out.append(values)
+    return out
+
+
 class Transfer:
     """The measurements of one step, on their way.
 
@@ -39,22 +59,19 @@ class Transfer:
         back in their shape; none may change afterwards.
     """
 
-    __slots__ = ("_event", "_places", "_staged", "measured")
+    __slots__ = ("_event", "_here", "_places", "_staged", "measured")
 
     def __init__(self, measured: list[Measured]) -> None:
         self.measured = measured
-        self._event: Any = None
-        self._staged: Any = None
-        self._places: list[tuple[int, str, tuple[int, ...], int]] = []
-        for values in measured:
-            for value in values.values():
-                if not getattr(value, "is_cpu", True):
-                    self._start()
-                    return
+        self._here = _read(measured)
+        if self._here is None:
+            self._start()
 
     def _start(self) -> None:
         torch = sys.modules["torch"]
         flat = []
+        self._event: Any = None
+        self._places: list[tuple[int, str, tuple[int, ...], int]] = []
         for index, values in enumerate(self.measured):
             for key, value in values.items():
                 if _on_device(value):
@@ -65,7 +82,7 @@ class Transfer:
         home = flat[0].device
         vector = torch.cat([p.to(home, non_blocking=True) for p in flat])  # (sum of n,)
         if home.type == "cuda":
-            self._staged = torch.empty(vector.shape, dtype=vector.dtype, pin_memory=True)
+            self._staged: Any = torch.empty(vector.shape, dtype=vector.dtype, pin_memory=True)
             self._staged.copy_(vector, non_blocking=True)
             self._event = torch.cuda.Event()
             self._event.record()
@@ -75,15 +92,15 @@ class Transfer:
 
     def ready(self) -> bool:
         """Whether `host` would return at once."""
-        return self._event is None or bool(self._event.query())
+        return self._here is not None or self._event is None or bool(self._event.query())
 
     def host(self) -> list[Measured]:
         """Return the measurements as numbers and numpy arrays, waiting if they are not here."""
-        if self._staged is None:
-            return [
-                {k: _to_host(v) for k, v in values.items()} if values else {}
-                for values in self.measured
-            ]
+        if self._here is None:
+            self._here = self._arrived()
+        return self._here
+
+    def _arrived(self) -> list[Measured]:
         if self._event is not None:
             self._event.synchronize()
         out: list[dict[str, Any]] = [
