@@ -159,6 +159,7 @@ class MonitorCallback(TrainerCallback):
                 total_steps=int(state.max_steps) or None,
                 pad_token_id=getattr(tokenizer, "pad_token_id", None),
                 config=describe(self._trainer, model),
+                tokenizer=tokenizer,
                 wrapped=self._trainer.model_wrapped,
                 exchanges=((self._trainer.accelerator, "gather"),),
             ),
@@ -190,10 +191,11 @@ class MonitorCallback(TrainerCallback):
         self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any
     ) -> None:
         """Read the learning rate that this step is going to use."""
-        del args, state, control, kwargs
+        del args, control, kwargs
         self._steering.consistent = False
         groups = getattr(optimizer, "param_groups", None)
         self._learning_rate = float(groups[0]["lr"]) if groups else None
+        self._session.gradients(state.global_step + 1, self._learning_rate)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the step."""

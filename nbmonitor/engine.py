@@ -14,12 +14,12 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from nbmonitor import metrics
+from nbmonitor import metrics, panels
 from nbmonitor.entries import Entry, Logged, Measurement, Ready
-from nbmonitor.probe import Batch, Context, Measured, Probe, Step
+from nbmonitor.probe import Batch, Context, Measured, Panel, Probe, Step
 from nbmonitor.record import Journal, Row
 from nbmonitor.run import Run
 from nbmonitor.transfer import Transfer
@@ -65,6 +65,12 @@ class Engine:
         self._host_probes: list[Probe] = []
         self._log_probes: list[Probe] = []
         self._tick_probes: list[Probe] = []
+        self._gradient_probes: list[Probe] = []
+        self._gradients: dict[str, Measured] = {}
+        # Told of rows that were laid down, in order, by whatever thread settles.
+        self.watchers: list[Callable[[Sequence[Row]], None]] = []
+        # Panels of what is no probe.
+        self.extra_panels: list[Panel] = []
         self._begun = self._cadenced = False
         names: set[str] = set()
         for probe in probes:
@@ -99,6 +105,7 @@ class Engine:
         self._host_probes = [p for p in self._host_probes if p is not probe]
         self._log_probes = [p for p in self._log_probes if p is not probe]
         self._tick_probes = [p for p in self._tick_probes if p is not probe]
+        self._gradient_probes = [p for p in self._gradient_probes if p is not probe]
         self.run.event(
             "probe_error",
             None,
@@ -137,6 +144,7 @@ class Engine:
         """
         self._refused.clear()
         context.event = lambda kind, data: self.run.event(kind, None, data)
+        context.put = self.run.put
         self.assess(context)
         at = Step(step, time.time(), model=context.model)
         self._measure(at, "on_begin", context)
@@ -146,7 +154,10 @@ class Engine:
         self._batch_probes = self._overriding("on_batch")
         self._step_probes = self._overriding("on_step")
         self._tick_probes = self._overriding("on_tick")
-        self._host_probes = [p for p in self._overriding("derive") if p not in self._step_probes]
+        self._gradient_probes = self._overriding("on_gradients")
+        self._gradients.clear()
+        measuring = {*self._step_probes, *self._gradient_probes}
+        self._host_probes = [p for p in self._overriding("derive") if p not in measuring]
         self._cadenced = any(p.every > 1 for p in self._host_probes)
         self._first = self._begun = True
 
@@ -158,7 +169,8 @@ class Engine:
         ValueError
             If no such probe measures by steps.
         """
-        by_steps = {p.name: p for p in (*self._step_probes, *self._host_probes)}
+        everyone = (*self._step_probes, *self._gradient_probes, *self._host_probes)
+        by_steps = {p.name: p for p in everyone}
         if name not in by_steps:
             known = ", ".join(sorted(by_steps)) or "none"
             msg = f"no probe {name!r} measures by steps here; these do: {known}"
@@ -173,6 +185,19 @@ class Engine:
         for probe in self._batch_probes:
             self._guarded(probe, probe.on_batch, batch)
 
+    def wants_gradients(self, number: int) -> bool:
+        """Whether a probe has to see the gradients of a step."""
+        first = self._first
+        return any(first or number % probe.every == 0 for probe in self._gradient_probes)
+
+    def gradients(self, step: Step) -> None:
+        """Show the gradients of a step that is about to end to the probes that are due."""
+        for probe in self._gradient_probes:
+            if self._first or step.number % probe.every == 0:
+                taken = self._guarded(probe, probe.on_gradients, step)
+                if taken:
+                    self._gradients[probe.name] = taken
+
     def step(self, step: Step) -> None:
         """Let the probes measure after an optimiser step."""
         first, self._first = self._first, False
@@ -186,10 +211,34 @@ class Engine:
                 if taken:
                     measured.append(probe)
                     values.append(taken)
+        if self._gradients:
+            self._join(measured, values)
         due = self._host_probes
         if not first and self._cadenced:
             due = [p for p in due if step.number % p.every == 0]
         self._leave(Measurement(step, due, measured, Transfer(values)))
+
+    def _join(self, measured: list[Probe], values: list[Measured]) -> None:
+        """Add what was measured of the gradients to what was measured after the step."""
+        taken, self._gradients = self._gradients, {}
+        for probe in self._gradient_probes:
+            if probe.name not in taken:
+                continue
+            if probe in measured:
+                at = measured.index(probe) + 1
+                values[at] = {**taken[probe.name], **values[at]}
+            else:
+                measured.append(probe)
+                values.append(taken[probe.name])
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether a probe evaluates when a viewer asks for it."""
+        return bool(self._overriding("on_evaluate"))
+
+    def evaluate(self, step: Step) -> None:
+        """Let the probes evaluate, because a viewer asks for it."""
+        self._measure(step, "on_evaluate", step)
 
     def log(self, step: int, logged: Measured) -> None:
         """Take in what a Trainer or the user logged; what is not a number is noted once."""
@@ -276,6 +325,24 @@ class Engine:
                 self.run.extend(rows)
             if upto and self.run.journal is not None:
                 self.run.journal.take(rows, upto)
+            if rows:
+                for watcher in list(self.watchers):
+                    self._tell(watcher, rows)
+
+    def _tell(self, watcher: Callable[[Sequence[Row]], None], rows: Sequence[Row]) -> None:
+        try:
+            watcher(rows)
+        except Exception as error:  # noqa: BLE001 - as in `_guarded`
+            self.watchers.remove(watcher)
+            name = getattr(watcher, "__qualname__", repr(watcher))
+            reason = f"{type(error).__name__}: {error}"
+            data = {
+                "message": f"{name} raised and is off: {reason}",
+                "probe": name,
+                "hook": "watch",
+                "traceback": "".join(traceback.format_exception(error)),
+            }
+            self.run.event("probe_error", None, data)
 
     def _values_of(self, entry: Entry) -> dict[str, float]:
         if isinstance(entry, Ready):
@@ -308,27 +375,11 @@ class Engine:
 
     def panels(self) -> list[PanelSpec]:
         """Panels of all probes in order; a panel without its probe says why."""
-        out: list[PanelSpec] = []
+        out = [panels.spec(panel, "", {}) for panel in self.extra_panels]
         for probe in self.probes:
             absent = self._off.get(probe.name, "") or str(getattr(probe, "absence", ""))
             reasons = {} if absent else self._guarded(probe, probe.unavailable) or {}
-            for panel in probe.panels:
-                options = dict(panel.options)
-                if reasons:
-                    options["reasons"] = dict(reasons)
-                out.append(
-                    {
-                        "id": panel.id,
-                        "title": panel.title,
-                        "view": panel.view,
-                        "keys": list(panel.keys),
-                        "tab": panel.tab,
-                        "order": panel.order,
-                        "span": panel.span,
-                        "absent": absent,
-                        "options": options,
-                    }
-                )
+            out += [panels.spec(panel, absent, reasons) for panel in probe.panels]
         return sorted(out, key=lambda panel: panel["order"])
 
 

@@ -12,10 +12,12 @@ Life of a probe, in order::
     on_begin(context)                                                    once per run
     resume(last)     a run goes on from its file                         once per run, if so
     on_batch(batch)  a micro-batch, before its forward pass              training thread
+    on_gradients(step)  gradients are there, the optimiser has not used them   training thread
     on_step(step)    after an optimiser step; may return device tensors  training thread
     derive(step, host)  what was measured, on the host now -> series     any thread, in order
     on_log(step, metrics)  what the Trainer or the user logged           any thread, in order
     on_tick()        once a second, also between steps                   sampler thread
+    on_evaluate(step)  a viewer asks for an evaluation                   training thread
     on_end(step)     the run is over (finished, interrupted or failed)   training thread
 
 What a `Step` itself carries (loss, norm, times) is brought to the host by the engine: a
@@ -92,7 +94,8 @@ class Context:
     `wrapped` is the model as the loop calls it, where that is another (in DDP, say), and
     `exchanges` are objects and names of methods in which a loop waits for its other processes.
     `event(kind, data)` records that something happened, on any thread; `data["message"]` is
-    shown to people.
+    shown to people. `put(key, step, array, meta)` sets the latest value of a tensor, for views
+    that draw more than series; `meta` is JSON.
     """
 
     model: Any = None
@@ -102,7 +105,9 @@ class Context:
     config: Mapping[str, Any] = field(default_factory=dict)
     wrapped: Any = None
     exchanges: tuple[tuple[Any, str], ...] = ()
+    tokenizer: Any = None
     event: Callable[[str, dict[str, Any]], None] = lambda _kind, _data: None
+    put: Callable[[str, int, Any, dict[str, Any]], None] = lambda _key, _step, _array, _meta: None
 
 
 @dataclass(slots=True)
@@ -181,6 +186,13 @@ class Probe:
     def on_batch(self, batch: Batch) -> None:
         """Look at a micro-batch on the training thread, before the forward pass."""
 
+    def on_gradients(self, step: Step) -> Measured | None:
+        """Measure gradients before the optimiser uses them (after clipping); no device sync.
+
+        `step` is the one that is about to end: it has a number, a model and a learning rate.
+        What is measured reaches `derive` together with what `on_step` measures.
+        """
+
     def on_step(self, step: Step) -> Measured | None:
         """Measure after an optimiser step, on the training thread, without a device sync."""
 
@@ -198,6 +210,9 @@ class Probe:
 
     def on_tick(self) -> Measured | None:
         """Measure in the background, about once a second."""
+
+    def on_evaluate(self, step: Step) -> Measured | None:
+        """Evaluate now, because a viewer asks for it; may take its time."""
 
     def on_end(self, step: Step) -> Measured | None:
         """Measure the state at the end of a run."""

@@ -144,6 +144,14 @@ class Session:
             self._samples = (self._samples or 0) + samples
         self.engine.batch(Batch(inputs, samples, model))
 
+    def gradients(self, number: int, learning_rate: float | None = None) -> None:
+        """Show the gradients of the step that is about to end to the probes that want them."""
+        engine = self.engine
+        if engine.wants_gradients(number):
+            at = Step(number, time.time(), model=self._model, loss=self._loss)
+            at.learning_rate = learning_rate
+            engine.gradients(at)
+
     def add_loss(self, loss: Any) -> None:
         """Add the loss of a micro-batch, already scaled for accumulation."""
         self._loss = loss if self._loss is None else self._loss + loss
