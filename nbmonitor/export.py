@@ -95,7 +95,7 @@ class Exports(ABC):
         """Find what memory has of a series."""
 
     @abstractmethod
-    def pack(self, budget: int) -> bytes:
+    def pack(self, budget: int, *, tensors: bool = True) -> bytes:
         """Pack the whole Run in about `budget` bytes."""
 
     @abstractmethod
@@ -174,5 +174,5 @@ class Exports(ABC):
             "theme": theme,
         }
         alt = f"{self.config.get('name') or 'Training run'}: {self.status} at step {self.step}"
-        text = html.page(self.pack(html.HISTORY_BYTES), tensors, traits, alt)
+        text = html.page(self.pack(html.HISTORY_BYTES, tensors=False), tensors, traits, alt)
         Path(path).write_text(text, encoding="utf-8")

@@ -153,19 +153,11 @@ class Feed:
 
     def _put(self, tensors: list[Tensor]) -> None:
         for key, step, array, meta in tensors:
-            little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
             self._seq += 1
-            message: wire.Put = {
-                "kind": "put",
-                "seq": self._seq,
-                "generation": self._generation,
-                "key": key,
-                "step": step,
-                "dtype": little.dtype.name,
-                "shape": list(array.shape),
-                "meta": meta,
-            }
-            self._deliver(message, [little.tobytes()], 0)
+            message, data = wire.put_message(
+                key, step, array, meta, seq=self._seq, generation=self._generation
+            )
+            self._deliver(message, [data], 0)
 
     def _deliver(self, message: wire.ToPage, buffers: list[bytes], extra: int) -> None:
         self._sink.send(message, buffers)

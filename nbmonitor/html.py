@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nbmonitor import wire
 from nbmonitor.record import Tensor
 
@@ -78,19 +76,8 @@ def _finite(value: Any) -> Any:
 
 
 def _put(tensor: Tensor, generation: int) -> tuple[wire.Put, str]:
-    key, step, array, meta = tensor
-    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    message: wire.Put = {
-        "kind": "put",
-        "seq": 0,
-        "generation": generation,
-        "key": key,
-        "step": step,
-        "dtype": little.dtype.name,
-        "shape": list(array.shape),
-        "meta": meta,
-    }
-    return message, base64.b64encode(little.tobytes()).decode()
+    message, data = wire.put_message(*tensor, seq=0, generation=generation)
+    return message, base64.b64encode(data).decode()
 
 
 def page(

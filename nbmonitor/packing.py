@@ -6,11 +6,13 @@ notebook starts from. Pure functions over columns.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
 
 from nbmonitor import wire
+from nbmonitor.record import Tensor
 from nbmonitor.series import Buckets, Column, bucketed, concatenated, merged
 from nbmonitor.wire import Rows
 
@@ -20,6 +22,9 @@ RECENT = 512
 BACKLOG_BYTES = 4096 * POINT_BYTES
 _LEAST_BUCKETS = 16
 _EVENTS = 500
+# A history takes along tensors that are small, and not more of them than this together.
+TENSOR_BYTES = 64_000
+TENSORS_BYTES = 160_000
 
 
 def _summary_from(buckets: Buckets, start: int) -> tuple[int, Buckets]:
@@ -83,6 +88,38 @@ def shares(costs: Sequence[int], budget: int) -> int:
             return share
         left -= cost
     return budget
+
+
+def keepsakes(
+    tensors: Sequence[Tensor], generation: int
+) -> tuple[list[wire.Put], list[bytes], int]:
+    """Choose the tensors that a history takes along, the smallest first.
+
+    Returns
+    -------
+    tuple
+        Their messages, their bytes, and how many bytes both take.
+    """
+    sized = []
+    for key, step, array, meta in tensors:
+        if array.nbytes > TENSOR_BYTES:
+            continue
+        put, data = wire.put_message(key, step, array, meta, seq=0, generation=generation)
+        try:
+            size = len(json.dumps(put, separators=(",", ":"), allow_nan=False)) + len(data)
+        except (TypeError, ValueError):  # meta that is no JSON would take the whole history along
+            continue
+        if size <= TENSOR_BYTES:
+            sized.append((size, put, data))
+    sized.sort(key=lambda each: each[0])
+    total, puts, buffers = 0, [], []
+    for size, put, data in sized:
+        if total + size > TENSORS_BYTES:
+            break
+        total += size
+        puts.append(put)
+        buffers.append(data)
+    return puts, buffers, total
 
 
 def everything(

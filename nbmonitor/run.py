@@ -376,10 +376,16 @@ class Run(Exports, Recorded):
             fresh = [t for v, t in self._tensors.values() if v > version]
             return self._tensor_version, fresh
 
-    def pack(self, budget: int = HISTORY_BYTES) -> bytes:
-        """Pack the whole Run for a page that has nothing, in about `budget` bytes."""
+    def pack(self, budget: int = HISTORY_BYTES, *, tensors: bool = True) -> bytes:
+        """Pack the whole Run for a page that has nothing, in about `budget` bytes.
+
+        With `tensors`, small ones go along; they take at most `packing.TENSORS_BYTES` of it.
+        """
         self.settle()
         with self._lock:
-            header, rows = packing.everything(self._columns, self._specs, self._events, budget)
-            header["generation"] = self.generation
-        return wire.pack_history(header, rows)
+            held = [tensor for _, tensor in self._tensors.values()] if tensors else []
+            puts, buffers, taken = packing.keepsakes(held, self.generation)
+            left = budget - taken
+            header, rows = packing.everything(self._columns, self._specs, self._events, left)
+            header["generation"], header["tensors"] = self.generation, puts
+        return wire.pack_history(header, rows, buffers)

@@ -24,10 +24,11 @@ missing, whatever was lost or repeated on the way.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,13 +153,19 @@ class Detail(TypedDict):
 
 
 class HistoryHeader(TypedDict):
-    """Head of the `history` trait: magic, u32 length, this as JSON padded to 8, a frame."""
+    """Head of the `history` trait: magic, u32 length, this as JSON padded to 8, a frame.
+
+    After the frame, which takes `frame_bytes`, stand the bytes of each of `tensors`, padded
+    to 8. Histories of older notebooks have neither of the two.
+    """
 
     generation: int
     seq: int
     declare: list[SeriesSpec]
     events: list[RunEvent]
     events_offset: int
+    frame_bytes: NotRequired[int]
+    tensors: NotRequired[list[Put]]
 
 
 ToPage = Append | Put | Events
@@ -284,11 +291,37 @@ def unpack_frame(data: bytes) -> list[Rows]:
     return out
 
 
-def pack_history(header: HistoryHeader, rows: Sequence[Rows]) -> bytes:
-    """Pack the `history` trait: everything a page needs to draw without a kernel."""
-    text = json.dumps(header, separators=(",", ":")).encode()
+def put_message(
+    key: str, step: int, array: NDArray[Any], meta: dict[str, Any], *, seq: int, generation: int
+) -> tuple[Put, bytes]:
+    """Make the message that sets a tensor, and the bytes that go with it."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    message: Put = {
+        "kind": "put",
+        "seq": seq,
+        "generation": generation,
+        "key": key,
+        "step": step,
+        "dtype": little.dtype.name,
+        "shape": list(array.shape),
+        "meta": meta,
+    }
+    return message, little.tobytes()
+
+
+def pack_history(
+    header: HistoryHeader, rows: Sequence[Rows], buffers: Sequence[bytes] = ()
+) -> bytes:
+    """Pack the `history` trait: everything a page needs to draw without a kernel.
+
+    `buffers` are the bytes of `header["tensors"]`; `frame_bytes` is filled in here.
+    """
+    frame = pack_frame(rows)
+    full = {**header, "frame_bytes": len(frame)}
+    text = json.dumps(full, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return HISTORY_MAGIC + struct.pack("<I", len(text)) + text + pack_frame(rows)
+    head = HISTORY_MAGIC + struct.pack("<I", len(text)) + text
+    return b"".join([head, frame, *map(_padded, buffers)])
 
 
 def unpack_history(data: bytes) -> tuple[HistoryHeader, list[Rows]]:
@@ -305,3 +338,17 @@ def unpack_history(data: bytes) -> tuple[HistoryHeader, list[Rows]]:
     (length,) = struct.unpack_from("<I", data, 4)
     header: HistoryHeader = json.loads(data[8 : 8 + length])
     return header, unpack_frame(data[8 + length :])
+
+
+def unpack_tensors(data: bytes) -> list[tuple[Put, NDArray[Any]]]:
+    """Return the tensors of a packed history, each with its message."""
+    header, _ = unpack_history(data)
+    (length,) = struct.unpack_from("<I", data, 4)
+    at = 8 + length + int(header.get("frame_bytes", 0))
+    out: list[tuple[Put, NDArray[Any]]] = []
+    for put in header.get("tensors", []):
+        dtype = np.dtype(put["dtype"]).newbyteorder("<")
+        flat = np.frombuffer(data, dtype, math.prod(put["shape"]), at)
+        out.append((put, flat.reshape(put["shape"])))
+        at += -(-flat.nbytes // 8) * 8
+    return out

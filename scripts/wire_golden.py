@@ -66,8 +66,27 @@ def header() -> Any:
     other = wire.SeriesSpec(id=1, key="gpu/0/temperature", label="temperature", unit="°C")
     event = wire.RunEvent(kind="note", step=3, time=1.5, data={"message": "naïve …"})
     return wire.HistoryHeader(
-        generation=2, seq=41, declare=[spec, other], events=[event], events_offset=0
+        generation=2,
+        seq=41,
+        declare=[spec, other],
+        events=[event],
+        events_offset=0,
+        frame_bytes=len(wire.pack_frame(cases()["mixed"])),
+        tensors=[put for put, _ in tensors()],
     )
+
+
+def tensors() -> list[tuple[Any, bytes]]:
+    """Return the tensors of the golden history: one whose bytes need padding, one of meta alone."""
+    bins = np.arange(6, dtype=np.float32).reshape(2, 3) / 4
+    counts = np.array([[1, 2, 300]], np.int32)
+    nothing = np.zeros(0, np.uint8)
+    meta = {"names": ["é"], "share": 0.5}
+    return [
+        wire.put_message("fixed_eval/counts", 30, counts, {}, seq=0, generation=2),
+        wire.put_message("fixed_eval/state", 31, nothing, meta, seq=0, generation=2),
+        wire.put_message("fixed_eval/bins", 32, bins, meta, seq=0, generation=2),
+    ]
 
 
 def _hex(array: Any, dtype: str) -> str:
@@ -99,10 +118,11 @@ def files() -> dict[str, bytes]:
         out[f"{name}.bin"] = data
         out[f"{name}.json"] = _json({"rows": truth})
     rows = cases()["mixed"]
-    data = wire.pack_history(header(), rows)
+    data = wire.pack_history(header(), rows, [data for _, data in tensors()])
     out["history.bin"] = data
     truth = expected(wire.unpack_history(data)[1])
-    out["history.json"] = _json({"header": header(), "rows": truth})
+    values = [array.ravel().tolist() for _, array in wire.unpack_tensors(data)]
+    out["history.json"] = _json({"header": header(), "rows": truth, "tensors": values})
     return out
 
 

@@ -69,6 +69,12 @@ def to_ts(annotation: Any) -> str:
     raise TypeError(msg)
 
 
+def _field(name: str, annotation: Any) -> str:
+    if typing.get_origin(annotation) is typing.NotRequired:
+        return f"{name}?: {to_ts(typing.get_args(annotation)[0])}"
+    return f"{name}: {to_ts(annotation)}"
+
+
 def _doc(text: str | None) -> str:
     lines = " ".join((text or "").split())
     return f"/** {lines.replace('``', '`')} */\n" if lines else ""
@@ -85,9 +91,8 @@ def generate(wire: types.ModuleType) -> str:
     parts.append("".join(constants))
     for name, value in vars(wire).items():
         if typing.is_typeddict(value):
-            fields = "".join(
-                f"  {k}: {to_ts(v)};\n" for k, v in typing.get_type_hints(value).items()
-            )
+            hints = typing.get_type_hints(value, include_extras=True)
+            fields = "".join(f"  {_field(k, v)};\n" for k, v in hints.items())
             parts.append(f"{_doc(value.__doc__)}export interface {name} {{\n{fields}}}\n")
         elif isinstance(value, types.UnionType):
             parts.append(f"export type {name} = {to_ts(value)};\n")

@@ -209,3 +209,28 @@ def test_to_csv_writes_the_table(tmp_path):
     run.append(1, {"train/loss": 2.5})
     run.to_csv(tmp_path / "run.csv")
     assert (tmp_path / "run.csv").read_text().splitlines() == ["step,train/loss", "1,2.5"]
+
+
+def test_a_packed_run_takes_small_tensors_along() -> None:
+    run = Run()
+    run.append(3, {"a": 1.0})
+    bins = np.arange(30, dtype=np.float32).reshape(3, 10)
+    run.put("fixed_eval/reliability", 3, bins, {"ece": 0.25})
+    run.put("large/array", 3, np.zeros(20_000, np.float32))
+    run.put("large/meta", 3, np.zeros(0, np.uint8), {"text": "x" * 70_000})
+    run.put("no/json", 3, np.zeros(0, np.uint8), {"value": float("nan")})
+    ((put, array),) = wire.unpack_tensors(run.pack())
+    assert (put["key"], put["step"], put["meta"]) == ("fixed_eval/reliability", 3, {"ece": 0.25})
+    np.testing.assert_array_equal(array, bins)
+    assert wire.unpack_tensors(run.pack(tensors=False)) == []
+
+
+def test_tensors_do_not_crowd_out_the_rows() -> None:
+    run = Run()
+    run.extend([(n, {"a": float(n)}, 0.0) for n in range(20_000)])
+    for n in range(8):
+        run.put(f"tensor/{n}", 1, np.zeros(15_000, np.float32))
+    packed = run.pack()
+    assert len(wire.unpack_tensors(packed)) == 2
+    assert len(packed) < 390_000
+    assert sum(rows.covered for rows in wire.unpack_history(packed)[1]) == 20_000

@@ -52,6 +52,21 @@ def test_golden_history_decodes() -> None:
     assert_rows(rows, want["rows"])
 
 
+def test_golden_tensors_decode() -> None:
+    found = wire.unpack_tensors((GOLDEN / "history.bin").read_bytes())
+    want = truth("history")
+    assert [put for put, _ in found] == want["header"]["tensors"]
+    assert [array.ravel().tolist() for _, array in found] == want["tensors"]
+    assert [list(array.shape) for _, array in found] == [[1, 3], [0], [2, 3]]
+
+
+def test_a_history_of_an_older_notebook_has_no_tensors() -> None:
+    header: wire.HistoryHeader = {
+        "generation": 0, "seq": 0, "declare": [], "events": [], "events_offset": 0,
+    }  # fmt: skip
+    assert wire.unpack_tensors(wire.pack_history(header, [])) == []
+
+
 @pytest.mark.parametrize("script", ["wire_golden.py", "wire_types.py"])
 def test_committed_files_are_current(script: str) -> None:
     done = subprocess.run(

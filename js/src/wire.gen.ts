@@ -107,13 +107,15 @@ export interface Detail {
   points: number;
 }
 
-/** Head of the `history` trait: magic, u32 length, this as JSON padded to 8, a frame. */
+/** Head of the `history` trait: magic, u32 length, this as JSON padded to 8, a frame. After the frame, which takes `frame_bytes`, stand the bytes of each of `tensors`, padded to 8. Histories of older notebooks have neither of the two. */
 export interface HistoryHeader {
   generation: number;
   seq: number;
   declare: SeriesSpec[];
   events: RunEvent[];
   events_offset: number;
+  frame_bytes?: number;
+  tensors?: Put[];
 }
 
 export type ToPage = Append | Put | Events;

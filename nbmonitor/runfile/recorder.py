@@ -223,7 +223,7 @@ class Recorder:
 
     def _pack(self) -> bytes:
         began = time.monotonic()
-        packed = self._run.pack(SUMMARY_BYTES)
+        packed = self._run.pack(SUMMARY_BYTES, tensors=False)
         now = time.monotonic()
         self._summary_at = now + max(SUMMARY_EVERY, (now - began) / _SUMMARY_SHARE)
         return packed
