@@ -5,6 +5,7 @@
 #   make check            linters, types, generated files
 #   make bench            the table of budgets
 #   make soak             half an hour of training with pages that come and go (MINUTES=30)
+#   make pictures         the README's pictures, taken anew
 #   make build            wheel and source distribution in dist/
 #
 # Stamp files say what is installed or built already, so that a second `make` starts at once.
@@ -23,7 +24,7 @@ BUNDLE_SOURCES := $(shell find js/src -type f 2>/dev/null) js/vite.config.ts js/
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup front-end system demo test check bench soak build kernels format clean
+.PHONY: help setup front-end system demo test check bench soak pictures build kernels format clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -64,7 +65,7 @@ demo: setup
 
 test: setup system kernels
 	npm --prefix js test
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadgroup
 
 check: $(ENV_STAMP) $(NODE_STAMP)
 	$(PY) -m ruff check .
@@ -79,6 +80,9 @@ format: $(ENV_STAMP)
 
 bench: setup system kernels
 	$(PY) -m bench
+
+pictures: setup system
+	$(PY) scripts/pictures.py
 
 soak: setup system kernels
 	$(PY) -m pytest -m long

@@ -71,6 +71,32 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker has all tests in a browser, which keep a core busy; a file is never split."""
+    for item in items:
+        group = "browser" if "browser" in item.path.parts else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["second"] = session.config.stash.get(SECOND, [])
+
+
+class _Workers:
+    """Takes over what each worker of pytest-xdist has to tell."""
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        told = getattr(node, "workeroutput", {}).get("second", [])
+        node.config.stash.setdefault(SECOND, []).extend(told)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin("dsession"):
+        config.pluginmanager.register(_Workers())
+
+
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     for name in config.stash.get(SECOND, []):
         terminalreporter.write_line(f"needed a second kernel of ipykernel {STALLS}: {name}")
