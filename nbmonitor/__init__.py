@@ -2,6 +2,7 @@
 
 from nbmonitor.monitor import TrainingMonitor
 from nbmonitor.probe import Batch, Context, Panel, Probe, Series, Step
+from nbmonitor.rule import Rule
 from nbmonitor.run import Run
 from nbmonitor.runfile.listing import list_runs
 from nbmonitor.viewer import open_run
@@ -13,6 +14,7 @@ __all__ = [
     "Context",
     "Panel",
     "Probe",
+    "Rule",
     "Run",
     "Series",
     "Step",

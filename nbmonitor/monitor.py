@@ -14,6 +14,8 @@ from nbmonitor.engine import Engine
 from nbmonitor.probe import Probe
 from nbmonitor.probes import discover
 from nbmonitor.recording import Recording
+from nbmonitor.rule import Rule
+from nbmonitor.rulebook import Rulebook
 from nbmonitor.run import Run
 from nbmonitor.sampler import Sampler
 from nbmonitor.session import Session
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 _THEMES = ("neon", "light", "auto")
 # Seconds between two bookings on a rank whose Run nobody reads.
 _SETTLE = 0.25
-_OPTIONS = ("name", "run_dir", "probes", "theme", "autosave")
+_OPTIONS = ("name", "run_dir", "probes", "rules", "theme", "autosave")
 
 
 class TrainingMonitor(Steered, MonitorWidget):
@@ -43,6 +45,8 @@ class TrainingMonitor(Steered, MonitorWidget):
         `nbmonitor-runs/` for a loop of your own. False: the run is kept in memory only.
     probes : iterable of Probe
         Your own, beside those that come with nbmonitor.
+    rules : iterable of Rule
+        Your own, beside those that come with nbmonitor (docs/rules.md).
     theme : {"neon", "light", "auto"}
         "auto" follows the notebook.
     autosave : bool
@@ -73,6 +77,7 @@ class TrainingMonitor(Steered, MonitorWidget):
         name: str = "",
         run_dir: str | Path | bool | None = None,
         probes: Iterable[Probe] = (),
+        rules: Iterable[Rule] = (),
         theme: str = "neon",
         autosave: bool = True,
         **unknown: Any,
@@ -95,6 +100,8 @@ class TrainingMonitor(Steered, MonitorWidget):
         everywhere = [*discover(), *probes]
         wanted = [p for p in everywhere if self._leads or getattr(p, "every_rank", True)]
         self._engine = Engine(self._run, wanted)
+        if self._leads:
+            Rulebook(self._run, rules).attach(self._engine)
         self._recording = Recording(run_dir if self._leads else False, self._engine.panels)
         self._session = Session(self._run, self._engine, self)
         self._sampler: Sampler | None = None

@@ -8,7 +8,7 @@ import sys
 
 import nbmonitor
 
-TYPES = ["Batch", "Context", "Panel", "Probe", "Run", "Series", "Step", "TrainingMonitor"]
+TYPES = ["Batch", "Context", "Panel", "Probe", "Rule", "Run", "Series", "Step", "TrainingMonitor"]
 FUNCTIONS = ["list_runs", "open_run"]
 PUBLIC = [*TYPES, *FUNCTIONS]
 HEAVY = ["torch", "transformers", "peft", "pythreejs", "bqplot", "pandas", "PIL", "rich"]
