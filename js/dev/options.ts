@@ -28,6 +28,10 @@ export interface Options {
   buckets: number;
   /** Extra events of all kinds. */
   markers: number;
+  /** Whether there is a Quality tab; "empty": one that nothing has filled yet. */
+  quality: "" | "full" | "empty";
+  /** Whether the adapters learn nothing. */
+  faulty: boolean;
   /** Path of the run file, or "". */
   file: string;
 }
@@ -56,6 +60,8 @@ export function readOptions(search: string): Options {
     detail: (given.get("detail") ?? "ok") as Options["detail"],
     buckets: Math.max(1, number("buckets", 1)),
     markers: number("markers", 0),
+    quality: (given.get("quality") ?? "") as Options["quality"],
+    faulty: number("faulty", 0) !== 0,
     file: given.get("file") ?? "",
   };
 }

@@ -24,6 +24,51 @@ function panel(
   };
 }
 
+function quality(o: Options): PanelSpec[] {
+  const own = (
+    id: string,
+    title: string,
+    view: string,
+    order: number,
+    span: number,
+    keys: string[] = [],
+    rest: Partial<PanelSpec> = {},
+  ) => panel(id, title, view, order, { span, keys, tab: "quality", ...rest });
+  const color = { options: { points: true, color: "eval" } };
+  const matches = ["fixed_eval/exact_match", "fixed_eval/teacher_forced_match"];
+  return [
+    own("verdict", "Verdict", "verdict", 10, 12),
+    own("alerts", "Alerts", "alerts", 20, 12),
+    own(
+      "fixed_match",
+      "Fixed set: match",
+      "line",
+      30,
+      6,
+      [...matches, "pattern/*/exact_match"],
+      color,
+    ),
+    own(
+      "fixed_loss",
+      "Fixed set: loss",
+      "line",
+      40,
+      6,
+      ["fixed_eval/cross_entropy", "fixed_eval/token_entropy"],
+      color,
+    ),
+    own("reliability", "Calibration", "reliability", 50, 4, ["fixed_eval/ece"]),
+    own("patterns", "Patterns by length", "patterns", 60, 8),
+    own("lora_truth", "Adapters", "adapters", 70, 12, [], {
+      absent: o.lora ? "" : "The model has no LoRA adapters",
+    }),
+    own("gradients", "Gradients", "layers", 80, 6, ["grad/*/norm"]),
+    own("updates", "Update to weight", "layers", 90, 6, ["update/*/ratio"]),
+    own("dead", "Dead units", "line", 95, 6, ["dead/*/share"]),
+    own("spikes", "Loss spikes", "spikes", 100, 12),
+  ];
+}
+
 export function panels(o: Options): PanelSpec[] {
   return [
     panel("readouts", "", "readouts", 10, {
@@ -113,6 +158,7 @@ export function panels(o: Options): PanelSpec[] {
       options: { metrics: ["delta_norm", "a_norm", "b_norm"] },
     }),
     panel("metrics", "Logged metrics", "metrics", 400, { span: 12, keys: ["*"] }),
+    ...(o.quality ? quality(o) : []),
     panel("events", "Log", "log", 10, { span: 12, tab: "log" }),
   ];
 }

@@ -10,6 +10,7 @@ import { type Desk, MakeBelieve } from "./kernel";
 import type { Options } from "./options";
 import { type Column, packBuckets, packFrame } from "./pack";
 import { panels } from "./panels";
+import { type Made, qualityTensors } from "./quality";
 import { events, type Source, sources } from "./run";
 
 const METHOD = { r: 16, alpha: 32, adapters: ["default"] };
@@ -35,6 +36,8 @@ export class Replay implements Live {
   readonly send?: (message: Control | Detail) => boolean;
   readonly #own: RunEvent[] = [];
   #bundle: PageSource | null = null;
+  readonly #put = new Map<string, string>();
+  readonly kept = { dismissed: new Set<string>(), notify: null };
   #step = -1;
   #events = 0;
   #seq = 0;
@@ -151,8 +154,22 @@ export class Replay implements Live {
     const frame = old ? packBuckets(columns, this.#options.buckets) : packFrame(columns);
     this.store.apply({ kind: "append", seq: ++this.#seq, generation: 1, declare }, [frame]);
     this.#tellEvents();
+    this.#tellTensors();
     if (step >= this.#options.total && this.#traits.status.state === "running") {
       this.setTrait("status", this.#status("finished"));
+    }
+  }
+
+  /** What a kernel would have put by now, each only when it is new. */
+  #tellTensors(): void {
+    if (this.#options.quality !== "full") return;
+    for (const made of qualityTensors(this.#options, this.#step)) {
+      const text = JSON.stringify([made.values, made.meta]);
+      if (this.#put.get(made.key) === text) continue;
+      this.#put.set(made.key, text);
+      const { key, dtype, shape, meta } = made;
+      const head = { kind: "put" as const, seq: ++this.#seq, generation: 1, step: this.#step };
+      this.store.apply({ ...head, key, dtype, shape, meta }, [bytesOf(made)]);
     }
   }
 
@@ -200,4 +217,9 @@ export class Replay implements Live {
     this.#listeners.set(key, all.add(fn));
     signal.addEventListener("abort", () => all.delete(fn), { once: true });
   }
+}
+
+function bytesOf({ dtype, values }: Made): DataView {
+  const typed = { int32: Int32Array, float32: Float32Array }[dtype] ?? Uint8Array;
+  return new DataView(typed.from(values).buffer);
 }

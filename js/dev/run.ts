@@ -5,6 +5,7 @@
 
 import type { RunEvent } from "../src/wire.gen";
 import type { Options } from "./options";
+import { qualityEvents, qualitySources } from "./quality";
 import { noise, normal } from "./random";
 
 export interface Source {
@@ -179,7 +180,13 @@ function extras(o: Options): Source[] {
 }
 
 export function sources(o: Options): Source[] {
-  return [...training(o), ...telemetry(o), ...adapters(o), ...extras(o)];
+  return [
+    ...training(o),
+    ...telemetry(o),
+    ...adapters(o),
+    ...extras(o),
+    ...(o.quality === "full" ? qualitySources(o) : []),
+  ];
 }
 
 type Given = [step: number, kind: string, data: Record<string, unknown>];
@@ -212,17 +219,22 @@ export function events(o: Options, step: number): RunEvent[] {
           [Math.round(o.total * 0.37), "nonfinite", { key: "train/loss", value: "inf" }],
         ] as Given[])
       : []),
-    [
-      Math.round(o.total * 0.4),
-      "alert",
-      {
-        level: "warn",
-        title: "Loss spike",
-        message: "train/loss 4.9 is 6.2 deviations over its last 200 steps",
-      },
-    ],
+    ...(o.quality
+      ? []
+      : [
+          [
+            Math.round(o.total * 0.4),
+            "alert",
+            {
+              level: "warn",
+              title: "Loss spike",
+              message: "train/loss 4.9 is 6.2 deviations over its last 200 steps",
+            },
+          ] as Given,
+        ]),
     [Math.round(o.total * 0.5), "checkpoint", { path: "out/checkpoint-250" }],
     ...extraEvents(o),
+    ...(o.quality === "full" ? qualityEvents(o) : []),
     [o.total, "status", { status: "finished", message: "" }],
   ];
   all.sort((a, b) => a[0] - b[0]);

@@ -113,8 +113,15 @@ export function decodeFrame(view: DataView): Stretch[] {
   return out;
 }
 
+export interface History {
+  header: HistoryHeader;
+  stretches: Stretch[];
+  /** What stands after the frame: the bytes of the header's tensors. */
+  rest: DataView;
+}
+
 /** Decode the `history` trait. */
-export function decodeHistory(view: DataView): { header: HistoryHeader; stretches: Stretch[] } {
+export function decodeHistory(view: DataView): History {
   assert(view.byteLength >= 8, `not an nbmonitor history: ${view.byteLength} bytes`);
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   const magic = String.fromCharCode(...bytes.subarray(0, 4));
@@ -122,6 +129,11 @@ export function decodeHistory(view: DataView): { header: HistoryHeader; stretche
   const end = 8 + view.getUint32(4, true);
   assert(end <= view.byteLength, "history is cut short");
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, end))) as HistoryHeader;
-  const frame = new DataView(view.buffer, view.byteOffset + end, view.byteLength - end);
-  return { header, stretches: decodeFrame(frame) };
+  // Histories of older notebooks end with the frame and don't say how long it is.
+  const long = header.frame_bytes ?? view.byteLength - end;
+  assert(end + long <= view.byteLength, "history is cut short");
+  const frame = new DataView(view.buffer, view.byteOffset + end, long);
+  const left = view.byteLength - end - long;
+  const rest = new DataView(view.buffer, view.byteOffset + end + long, left);
+  return { header, stretches: decodeFrame(frame), rest };
 }

@@ -62,8 +62,16 @@ export interface Source {
   style: string;
 }
 
+/** What a viewer chose that outlives a view: a notebook renders the same model again and again. */
+export interface Kept {
+  dismissed: ReadonlySet<string>;
+  notify: boolean | null;
+}
+
 export interface Live {
   readonly store: Store;
+  /** Absent where there is but one view. */
+  readonly kept?: Kept;
   readonly link: Readonly<Link>;
   get<K extends keyof Traits>(key: K): Traits[K];
   onTrait(key: keyof Traits, fn: () => void, signal: AbortSignal): void;

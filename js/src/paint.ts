@@ -112,13 +112,27 @@ export function rgb(color: string): [number, number, number] {
   return [(n >> 16) & 255, (n >> 8) & 255, n & 255];
 }
 
+/** The colour at `part`, 0 to 1, of a scale of colours. */
+export function ramp(stops: readonly string[], part: number): string {
+  const at = clamp(part, 0, 1) * (stops.length - 1);
+  const k = clamp(Math.floor(at), 0, Math.max(0, stops.length - 2));
+  return mixed(stops[k] ?? "#000000", stops[k + 1] ?? stops[k] ?? "#ffffff", at - k);
+}
+
+/** Black or white, whichever is easier to read on `color`: at least 4.5:1. */
+export function ink(color: string): string {
+  const [r, g, b] = rgb(color).map((v) => {
+    const part = v / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r! + 0.7152 * g! + 0.0722 * b! > 0.179 ? "#000000" : "#ffffff";
+}
+
 /** 256 colours between `stops` as RGBA words for an ImageData (little-endian). */
 export function colorTable(stops: readonly string[]): Uint32Array {
   const table = new Uint32Array(256);
   for (let i = 0; i < 256; i++) {
-    const at = (i / 255) * (stops.length - 1);
-    const k = Math.min(Math.floor(at), stops.length - 2);
-    const [r, g, b] = rgb(mixed(stops[k] ?? "#000000", stops[k + 1] ?? "#ffffff", at - k));
+    const [r, g, b] = rgb(ramp(stops, i / 255));
     table[i] = (255 << 24) | (b << 16) | (g << 8) | r;
   }
   return table;

@@ -5,7 +5,7 @@
 
 import { leaveInColab, type PageModel } from "./host";
 import { LinkWatch } from "./link";
-import type { Live, Source, Traits } from "./model";
+import type { Kept, Live, Source, Traits } from "./model";
 import { Store } from "./store";
 import type { Control, Detail, FromPage, ToPage } from "./wire.gen";
 
@@ -15,6 +15,7 @@ const OVER = new Set(["finished", "interrupted", "failed"]);
 
 export class Session implements Live {
   readonly store = new Store();
+  readonly kept: Kept = { dismissed: new Set(), notify: null };
   readonly link: LinkWatch;
   readonly signal: AbortSignal;
   /** Whether the page came to a run that it was told the history of. */

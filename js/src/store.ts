@@ -6,7 +6,7 @@
 import { assertNever } from "./assert";
 import { decodeFrame, decodeHistory, type Stretch } from "./codec";
 import { Series } from "./series";
-import { decodeTensor, type Tensor } from "./tensor";
+import { decodeTensor, decodeTensors, type Tensor } from "./tensor";
 import type { Hello, RunEvent, SeriesSpec, ToPage } from "./wire.gen";
 
 export type { Tensor } from "./tensor";
@@ -122,13 +122,17 @@ export class Store {
 
   /** Take over a packed history. Does nothing if the store already has as much. */
   restore(history: DataView): void {
-    const { header, stretches } = decodeHistory(history);
+    const { header, stretches, rest } = decodeHistory(history);
     if (header.generation < this.#generation) return;
     if (header.generation > this.#generation) this.#reset(header.generation);
     this.#declare(header.declare);
     this.#rows(stretches);
     if (this.#events.length === 0) this.#older = header.events_offset;
     this.#append(header.events, header.events_offset);
+    for (const tensor of decodeTensors(header.tensors ?? [], rest)) {
+      const own = this.#tensors.get(tensor.key);
+      if (!own || own.step < tensor.step) this.#tensors.set(tensor.key, tensor);
+    }
     this.#seq = Math.max(this.#seq, header.seq);
     this.#changed();
   }

@@ -47,6 +47,25 @@ const READERS: Record<string, (b: ArrayBuffer) => TensorData> = {
   uint64: (b) => Float64Array.from(new BigUint64Array(b), Number),
 };
 
+const WIDTHS: Record<string, number> = { bool: 1, float16: 2 };
+
+/** Bytes of one value of a dtype: its name ends with its bits. */
+function widthOf(dtype: string): number {
+  return WIDTHS[dtype] ?? Number(/\d+$/.exec(dtype)?.[0] ?? 8) / 8;
+}
+
+/** Tensors that stand one after the other in `rest`, each padded to 8 bytes. */
+export function decodeTensors(puts: readonly Put[], rest: DataView): Tensor[] {
+  let at = 0;
+  return puts.map((put) => {
+    const long = put.shape.reduce((product, n) => product * n, widthOf(put.dtype));
+    assert(at + long <= rest.byteLength, `tensor ${put.key}: the history is cut short`);
+    const own = new DataView(rest.buffer, rest.byteOffset + at, long);
+    at += Math.ceil(long / 8) * 8;
+    return decodeTensor(put, own);
+  });
+}
+
 /** Copy the bytes of a `put` into a tensor of our own. */
 export function decodeTensor(message: Put, view: DataView | undefined): Tensor {
   const { key, step, dtype, shape, meta } = message;

@@ -3,8 +3,21 @@
  * one per mounted view, never synced to the kernel. Knows no panel and no series.
  */
 
+import type { Kept } from "./model";
+
 export type Range = "rolling" | "all" | readonly [number, number];
 export type Theme = "neon" | "light" | "auto";
+
+/** Where a viewer wants to be taken. A new object each time, so that the same place works twice. */
+export interface Place {
+  /** Id of a panel; without one, the first panel that shows `key`, else the loss. */
+  panel?: string | null;
+  key?: string | null;
+  /** Steps to zoom to. */
+  window?: readonly [number, number] | null;
+  /** Step to point at. */
+  step?: number | null;
+}
 
 interface Values {
   /** Part of the run that the charts show. */
@@ -22,10 +35,17 @@ interface Values {
   /** Panels that show the raw series only. */
   raw: ReadonlySet<string>;
   tab: string;
+  /** Alerts that the viewer has put away, by `dismissal`. */
+  dismissed: ReadonlySet<string>;
+  /** Whether to tell of alerts while the page is hidden; null as long as nobody chose. */
+  notify: boolean | null;
+  place: Place | null;
+  /** Step of the loss spike whose rows are shown; null for the worst. */
+  spike: number | null;
 }
 
 export type Topic = keyof Values;
-type Sets = "collapsed" | "logY" | "raw";
+type Sets = "collapsed" | "logY" | "raw" | "dismissed";
 
 /** Rows that the rolling view shows. */
 export const ROLLING = 500;
@@ -42,8 +62,19 @@ export class UiState {
     logY: new Set(),
     raw: new Set(),
     tab: "",
+    dismissed: new Set(),
+    notify: null,
+    place: null,
+    spike: null,
   };
   #listeners = new Map<Topic, Set<() => void>>();
+  readonly #kept: Kept | undefined;
+
+  /** `kept` outlives this view: what was chosen there before holds again, and is noted there. */
+  constructor(kept?: Kept) {
+    this.#kept = kept;
+    if (kept) Object.assign(this.#values, kept);
+  }
 
   get<K extends Topic>(topic: K): Values[K] {
     return this.#values[topic];
@@ -53,10 +84,13 @@ export class UiState {
     if (Object.is(this.#values[topic], value)) return;
     this.#values[topic] = value;
     if (topic === "range" && (value === "rolling" || value === "all")) this.#home = value;
+    if (this.#kept && (topic === "dismissed" || topic === "notify")) {
+      Object.assign(this.#kept, { [topic]: value });
+    }
     for (const fn of [...(this.#listeners.get(topic) ?? [])]) fn();
   }
 
-  /** Put `id` into a set of panels, or take it out. */
+  /** Put `id` into a set, or take it out. */
   toggle(topic: Sets, id: string): void {
     const next = new Set(this.#values[topic]);
     if (!next.delete(id)) next.add(id);

@@ -75,6 +75,13 @@ export function button(
   return el;
 }
 
+/** Keep the keys that are typed in `el` from the notebook, which has its own use for them. */
+export function keepKeys(el: HTMLElement, signal: AbortSignal): void {
+  // JupyterLab looks for this attribute, because it hears a key before any element does.
+  el.setAttribute("data-lm-suppress-shortcuts", "true");
+  el.addEventListener("keydown", (event) => event.stopPropagation(), { signal });
+}
+
 /** Call `fn` with the content size of `el` in a moment and whenever it changes. */
 export function onResize(
   el: Element,

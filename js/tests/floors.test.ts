@@ -8,7 +8,10 @@ const SRC = resolve(import.meta.dirname, "../src");
 /** Imports go to a lower floor, or stay on one; views never import each other. */
 const FLOORS: readonly [floor: number, pattern: RegExp][] = [
   [0, /^(wire\.gen|assert|scale|format|paint)\.ts$/],
-  [1, /^(codec|chunk|series|splice|tensor|thin|store|pack|frame|model|controls|details|ui)\.ts$/],
+  [
+    1,
+    /^(codec|chunk|series|splice|tensor|thin|store|pack|frame|model|controls|alerts|details|ui)\.ts$/,
+  ],
   [2, /^(view|host)\.ts$/],
   [2, /^export\//],
   [3, /^(chart|views|shell)\//],

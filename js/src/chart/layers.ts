@@ -1,4 +1,7 @@
-/** Sorts series `area/<group>/<layer>/<module>/<metric>` into rows, one per layer. Pure. */
+/**
+ * Sorts series into rows, one per layer. Pure. A key is `area/<group>/<layer>/<module>/<metric>`,
+ * or `area/<layer>/<metric>` where there is but one group and no module is told apart.
+ */
 
 import { combined } from "./combine";
 import type { Source } from "./data";
@@ -25,6 +28,10 @@ interface Parts {
 
 function partsOf(key: string): Parts | null {
   const parts = key.split("/");
+  if (parts.length === 3) {
+    const [, layer = "", metric = ""] = parts;
+    return { group: "", layer, module: "", metric };
+  }
   if (parts.length !== 5) return null;
   const [, group = "", layer = "", module = "", metric = ""] = parts;
   return { group, layer, module, metric };
@@ -54,5 +61,7 @@ export function layerRows(all: readonly Source[], choice: Choice): Source[] {
     layers.set(parts.layer, [...(layers.get(parts.layer) ?? []), source]);
   }
   const names = [...layers.keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  return names.map((name) => combined(layers.get(name) ?? [], name, `layer ${name}`));
+  return names.map((name) =>
+    combined(layers.get(name) ?? [], name, /^\d/.test(name) ? `layer ${name}` : name),
+  );
 }

@@ -22,6 +22,7 @@ import {
 } from "./data";
 import { nearby } from "./events";
 import { markers } from "./markers";
+import type { Drawn } from "./phases";
 import { type Dot, dots, glow, nonfinite } from "./plugins";
 import { visibleRange, wholeRange } from "./range";
 import { fillTip, makeTip } from "./tip";
@@ -35,7 +36,11 @@ export interface PlotOptions {
   /** No axes: a strip that only shows a course. */
   bare?: boolean;
   /** Colours of the lines, where they are not told apart by hue. */
-  colorAt?: (index: number, count: number) => string;
+  colorAt?: (index: number, count: number) => string | undefined;
+  /** Further points to mark. */
+  extra?: () => readonly Dot[];
+  /** Called where a viewer presses, with x and how far from it still counts. */
+  pressed?: (x: number, reach: number) => void;
   log: () => boolean;
   smooth: () => boolean;
 }
@@ -90,6 +95,15 @@ export class Plot {
 
   resize(width: number, height: number): void {
     this.#size = { width: Math.floor(width), height: Math.floor(height) };
+  }
+
+  /** Steps that were drawn, and where, in pixels from the left; null before the first time. */
+  get drawn(): Drawn | null {
+    const plot = this.#plot;
+    if (!plot) return null;
+    const { left, width } = plot.bbox;
+    const ratio = uPlot.pxRatio;
+    return { view: this.#view, left: Math.round(left / ratio), width: Math.round(width / ratio) };
   }
 
   /** Colour of line `index`. */
@@ -211,6 +225,7 @@ export class Plot {
       },
       { signal },
     );
+    this.#presses(plot);
     this.#plot = plot;
     return plot;
   }
@@ -284,7 +299,7 @@ export class Plot {
           (series) => this.#lit(series),
           () => palette().glow,
         ),
-        dots(() => this.#dots, palette),
+        dots(() => [...this.#dots, ...(this.#options.extra?.() ?? [])], palette),
         nonfinite(() => this.#marks, palette),
       ],
     };
@@ -318,6 +333,25 @@ export class Plot {
     const [x0, x1] = [u.posToVal(left, "x"), u.posToVal(left + width, "x")];
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     if (x1 > x0) this.#ctx.ui.set("range", [x0, x1]);
+  }
+
+  /** A press is a click that was no drag. */
+  #presses(plot: uPlot): void {
+    const { pressed } = this.#options;
+    if (!pressed) return;
+    const { signal } = this.#ctx;
+    let from = 0;
+    plot.over.addEventListener("mousedown", (event) => (from = event.clientX), { signal });
+    plot.over.addEventListener(
+      "click",
+      (event) => {
+        if (Math.abs(event.clientX - from) > 3) return;
+        const x = plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x");
+        const [x0, x1] = this.#view;
+        pressed(x, (REACH * (x1 - x0)) / Math.max(1, plot.over.clientWidth));
+      },
+      { signal },
+    );
   }
 
   #pointed(u: uPlot): void {

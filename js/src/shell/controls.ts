@@ -4,12 +4,11 @@ import { assertNever } from "../assert";
 import type { Controls, Wish } from "../controls";
 import { grouped } from "../format";
 import type { Live } from "../model";
-import { h, setText } from "../view";
+import { h, keepKeys, setText } from "../view";
 import { cadenceMenu } from "./cadence";
 import { makeDesk, showWish, wishText } from "./desk";
 import { learningRateMenu } from "./learning_rate";
 import type { Notice, Tone } from "./notice";
-import { keepKeys } from "./popover";
 import { stopMenu } from "./stop";
 
 /** What the line says of a wish. */

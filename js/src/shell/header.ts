@@ -3,6 +3,7 @@
 import type { Live } from "../model";
 import { ROLLING, type UiState } from "../ui";
 import { button, h, setAttr, setText } from "../view";
+import { mountAlarm } from "./alarm";
 
 const OVER = new Set(["finished", "interrupted", "failed"]);
 const LINKS = { live: "LIVE", quiet: "QUIET", lost: "KERNEL LOST", saved: "SAVED" } as const;
@@ -99,6 +100,7 @@ export function mountHeader(
       about,
       state,
       link,
+      mountAlarm(live, ui, signal),
       own,
     ),
     bar,

@@ -1,6 +1,6 @@
 /** A button with a small box under it: opening, closing, keys and focus. Knows no content. */
 
-import { h, setAttr } from "../view";
+import { h, keepKeys, setAttr } from "../view";
 
 export interface Popover {
   /** The button and its box, to be placed together. */
@@ -21,13 +21,6 @@ export function icon(path: string): Element {
   shape.setAttribute("d", path);
   svg.append(shape);
   return svg;
-}
-
-/** Keep the keys that are typed in `el` from the notebook, which has its own use for them. */
-export function keepKeys(el: HTMLElement, signal: AbortSignal): void {
-  // JupyterLab looks for this attribute, because it hears a key before any element does.
-  el.setAttribute("data-lm-suppress-shortcuts", "true");
-  el.addEventListener("keydown", (event) => event.stopPropagation(), { signal });
 }
 
 /** Buttons and fields of `box` that can be reached now. */

@@ -3,6 +3,7 @@
 import { h, setAttr } from "../view";
 import type { PanelSpec } from "../wire.gen";
 import { mountPanel, type Shared } from "./panel";
+import { followPlaces } from "./places";
 
 const ORDER = ["overview", "quality", "parameters", "generation", "log"];
 const COLUMNS = 12;
@@ -181,6 +182,7 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
   };
   shared.live.onTrait("panels", sync, signal);
   shared.ui.on("collapsed", sync, signal);
+  followPlaces(host, shared.live, shared.ui, select, signal);
   sync();
 }
 

@@ -7,7 +7,7 @@ import { type Choice, type Choices, choicesOf, layerRows } from "../chart/layers
 import { Plot } from "../chart/plot";
 import { visibleRange } from "../chart/range";
 import { dotted, exact, grouped, keyLabel, short } from "../format";
-import { mixed } from "../paint";
+import { ramp } from "../paint";
 import {
   button,
   h,
@@ -19,7 +19,23 @@ import {
   type ViewContext,
 } from "../view";
 
-const NAMES: Record<string, string> = { delta_norm: "‖ΔW‖", a_norm: "‖A‖", b_norm: "‖B‖" };
+const NAMES: Record<string, string> = {
+  delta_norm: "‖ΔW‖",
+  a_norm: "‖A‖",
+  b_norm: "‖B‖",
+  delta_a: "ΔA",
+  delta_b: "ΔB",
+  relative: "‖ΔW‖/‖W‖",
+  norm: "‖g‖",
+  ratio: "update/weight",
+};
+
+/** What an empty panel waits for. */
+function subject(key = ""): string {
+  const area = key.split("/")[0];
+  if (area === "grad") return "the gradients of each layer";
+  return area === "update" ? "the updates of each layer" : "the adapters";
+}
 
 /** A chooser that shows itself only if there is a choice. */
 function chooser(
@@ -67,7 +83,7 @@ const layers: View = {
     const empty = h(
       "div",
       { class: "nbm-empty" },
-      "waiting for the first measurement of the adapters",
+      String(spec.options.empty ?? `waiting for the first measurement of ${subject(spec.keys[0])}`),
     );
     const chart = h("div", { class: "nbm-chart" }, map, host, empty);
     el.append(chart);
@@ -132,7 +148,7 @@ const layers: View = {
       rows = layerRows(all, choice);
     };
 
-    const ramp = (colors: readonly string[]) =>
+    const scale = (colors: readonly string[]) =>
       setAttr(bar, "style", `background:linear-gradient(90deg,${colors.join()})`);
 
     const paintMap = () => {
@@ -153,7 +169,7 @@ const layers: View = {
       );
       setText(low, short(extent[0]));
       setText(high, short(extent[1]));
-      ramp(ctx.palette().heat);
+      scale(ctx.palette().heat);
       const last = rows[rows.length - 1]?.last();
       const name = NAMES[choice.metric] ?? choice.metric;
       const range = `${name} of ${rows.length} layers from ${short(extent[0])} to ${short(extent[1])}`;
@@ -201,7 +217,7 @@ const layers: View = {
           plot.lines = rows;
           setText(low, rows[0]?.spec.label ?? "");
           setText(high, rows[rows.length - 1]?.spec.key ?? "");
-          ramp([0, 0.25, 0.5, 0.75, 1].map((part) => shade(ctx, part)));
+          scale([0, 0.25, 0.5, 0.75, 1].map((part) => shade(ctx, part)));
           plot.paint(`${spec.title}: ${rows.length} layers`);
         } else paintMap();
         return paintHover;
@@ -250,10 +266,7 @@ const layers: View = {
 
 /** A colour for depth `part`, leaving out the end of the scale that fades into the panel. */
 function shade(ctx: ViewContext, part: number): string {
-  const stops = ctx.palette().heat;
-  const at = (0.3 + 0.7 * part) * (stops.length - 1);
-  const k = Math.min(Math.floor(at), stops.length - 2);
-  return mixed(stops[k] ?? "#888888", stops[k + 1] ?? "#888888", at - k);
+  return ramp(ctx.palette().heat, 0.3 + 0.7 * part);
 }
 
 export default layers;

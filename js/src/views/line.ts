@@ -2,17 +2,31 @@
 
 import { told } from "../chart/crosshair";
 import type { Source } from "../chart/data";
+import { makeBand, phasesOf } from "../chart/phases";
 import { Plot } from "../chart/plot";
+import { spikeDots, spikeNear } from "../chart/spikes";
+import { type Fact, factsOf } from "../chart/state";
 import { showSummary } from "../chart/summary";
 import { dotted, exact, grouped, keyLabel, withUnit } from "../format";
+import { colorOf, mixed } from "../paint";
 import type { Series } from "../series";
 import { button, h, onResize, setAttr, setText, type View, type ViewContext } from "../view";
+
+/** The chart that has the phases under it, and the loss spikes on it. */
+const LOSS = "train/loss";
 
 /** All series that the panel claims, each once. */
 function linesOf(ctx: ViewContext): Series[] {
   return [...new Set(ctx.spec.keys.flatMap((key) => ctx.live.store.match(key)))].filter(
     (series) => series.rows > 0,
   );
+}
+
+/** The streaming mean of the one line, as the kernel measures it: better than any of ours. */
+function streamingOf(ctx: ViewContext, lines: readonly Series[]): Series | null {
+  if (lines.length !== 1) return null;
+  const ema = ctx.live.store.series(`${lines[0]!.spec.key}_ema`);
+  return ema && ema.rows > 0 ? ema : null;
 }
 
 /** What would fill an empty chart. */
@@ -68,24 +82,53 @@ const line: View = {
     }
     if (options.log) toggle(ctx, "log-y", "LOG", "logarithmic y axis", "logY", log);
     const unit = () => live.store.series(spec.keys[0] ?? "")?.spec.unit ?? "";
+    let streaming: Series | null = null;
+    const main = spec.keys.includes(LOSS);
     const plot = new Plot(host, ctx, {
       color: options.color,
       unit: unit(),
       points: options.points === true,
       log,
-      smooth,
+      smooth: () => smooth() && !streaming,
+      colorAt: (index) => {
+        if (!streaming) return undefined;
+        const palette = ctx.palette();
+        const color = colorOf(palette, options.color, 0);
+        return index === 0 ? mixed(color, palette.panel, 0.58) : color;
+      },
+      ...(main && {
+        extra: () => spikeDots(live.store, ctx.palette()),
+        pressed: (x: number, reach: number) => {
+          const step = spikeNear(live.store, x, 1.5 * reach);
+          if (step === null) return;
+          ui.set("spike", step);
+          ui.set("place", { panel: "spikes" });
+        },
+      }),
     });
+    const band = main ? makeBand((window) => ui.set("range", window), signal) : null;
+    if (band) el.append(band.el);
+    const facts = h("div", {
+      class: "nbm-facts",
+      "data-readout": `${spec.id}-state`,
+      hidden: true,
+    });
+    el.append(facts);
     const chipBox = h("div", { class: "nbm-chips" });
     legend.append(chipBox);
     const show = () => {
       chips(chipBox, plot, ui.get("cursor"));
       showSummary(legend, plot.summary);
       plot.showTip();
+      band?.show(phasesOf(live.store.events), plot.lines.length > 0 ? plot.drawn : null);
+      showFacts(facts, factsOf(live.store, spec.keys));
     };
     const painted = ctx.loop.add(
       el,
       () => {
-        plot.lines = linesOf(ctx);
+        const lines = linesOf(ctx);
+        streaming = smooth() ? streamingOf(ctx, lines) : null;
+        plot.lines = streaming ? [...lines, streaming] : lines;
         const none = plot.lines.length === 0;
         empty.hidden = !none;
         host.hidden = none;
@@ -133,9 +176,32 @@ function describe(title: string, lines: readonly Source[]): string {
 
 const MOST = 8;
 
+/** Names of lines, short: where two would be the same, the part of the key before it tells them apart. */
+function namesOf(lines: readonly Source[]): string[] {
+  const used = new Set<string>();
+  return lines.map(({ spec: { key, label } }) => {
+    if (key === `${LOSS}_ema`) return label || "streaming CE";
+    const own = keyLabel(key);
+    const name = used.has(own) ? keyLabel(key.slice(0, key.lastIndexOf("/"))) : own;
+    used.add(name);
+    return name;
+  });
+}
+
+function showFacts(el: HTMLElement, facts: readonly Fact[]): void {
+  el.hidden = facts.length === 0;
+  const text = JSON.stringify(facts);
+  if (el.dataset.shown === text) return;
+  el.dataset.shown = text;
+  el.replaceChildren(
+    ...facts.map((f) => h("span", { "data-tone": f.tone || null, title: f.title || null }, f.text)),
+  );
+}
+
 /** Value of every line at the cursor, else its last one. */
 function chips(legend: HTMLElement, plot: Plot, cursor: number | null): void {
   const lines = plot.lines.slice(0, MOST);
+  const names = namesOf(lines);
   const wanted = lines.length + (lines.length > 0 ? 1 : 0);
   while (legend.children.length > wanted) legend.lastElementChild?.remove();
   while (legend.children.length < wanted) legend.append(h("span", {}, h("i"), h("em"), h("b")));
@@ -158,7 +224,7 @@ function chips(legend: HTMLElement, plot: Plot, cursor: number | null): void {
       () => series.last(),
     );
     setAttr(mark, "style", `--c:${plot.color(index)}`);
-    setText(name, lines.length > 1 ? `${keyLabel(series.spec.key)} ` : "");
+    setText(name, lines.length > 1 ? `${names[index]} ` : "");
     const text = !point
       ? "–"
       : series.spec.unit
