@@ -9,13 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from nbmonitor import kernel, ranks
+from nbmonitor import fixed_evaluation, kernel, ranks
 from nbmonitor.engine import Engine
 from nbmonitor.probe import Probe
 from nbmonitor.probes import discover
 from nbmonitor.recording import Recording
 from nbmonitor.rule import Rule
-from nbmonitor.rulebook import Rulebook
 from nbmonitor.run import Run
 from nbmonitor.sampler import Sampler
 from nbmonitor.session import Session
@@ -28,7 +27,17 @@ if TYPE_CHECKING:
 _THEMES = ("neon", "light", "auto")
 # Seconds between two bookings on a rank whose Run nobody reads.
 _SETTLE = 0.25
-_OPTIONS = ("name", "run_dir", "probes", "rules", "theme", "autosave")
+_OPTIONS = (
+    "name",
+    "run_dir",
+    "probes",
+    "rules",
+    "fixed_eval",
+    "eval_every",
+    "patterns",
+    "theme",
+    "autosave",
+)
 
 
 class TrainingMonitor(Steered, MonitorWidget):
@@ -47,6 +56,15 @@ class TrainingMonitor(Steered, MonitorWidget):
         Your own, beside those that come with nbmonitor.
     rules : iterable of Rule
         Your own, beside those that come with nbmonitor (docs/rules.md).
+    fixed_eval : path, list of records, datasets.Dataset or dict
+        A fixed evaluation set: prompt and answer, messages, or text. It is evaluated every
+        `eval_every` steps, at the first and the last one, and with `evaluate`, without
+        disturbing the training (docs/quality.md; a dict has it as `data` and options beside it).
+    eval_every : int, optional
+        Steps between two evaluations of the fixed set; 500.
+    patterns : dict, callable or str, optional
+        Kinds of tasks in the fixed set: names with regular expressions or functions of the
+        record, one function that names the kind, or the field of the record that does.
     theme : {"neon", "light", "auto"}
         "auto" follows the notebook.
     autosave : bool
@@ -58,7 +76,9 @@ class TrainingMonitor(Steered, MonitorWidget):
     TypeError
         If `trainer` is no Trainer or a keyword is unknown.
     ValueError
-        If `theme` is unknown.
+        If `theme` is unknown, or a record of `fixed_eval` has no form that is known.
+    FileNotFoundError
+        If `fixed_eval` is the path of no file.
 
     Examples
     --------
@@ -78,6 +98,9 @@ class TrainingMonitor(Steered, MonitorWidget):
         run_dir: str | Path | bool | None = None,
         probes: Iterable[Probe] = (),
         rules: Iterable[Rule] = (),
+        fixed_eval: Any = None,
+        eval_every: int | None = None,
+        patterns: Any = None,
         theme: str = "neon",
         autosave: bool = True,
         **unknown: Any,
@@ -98,12 +121,17 @@ class TrainingMonitor(Steered, MonitorWidget):
         # Of the processes of a distributed training, the first one shows and records.
         self._leads = ranks.place().leads
         everywhere = [*discover(), *probes]
+        if fixed_eval is not None:
+            fixed_evaluation.choose(everywhere, fixed_eval, eval_every, patterns)
         wanted = [p for p in everywhere if self._leads or getattr(p, "every_rank", True)]
         self._engine = Engine(self._run, wanted)
         if self._leads:
+            from nbmonitor.rulebook import Rulebook
+
             Rulebook(self._run, rules).attach(self._engine)
         self._recording = Recording(run_dir if self._leads else False, self._engine.panels)
         self._session = Session(self._run, self._engine, self)
+        fixed_evaluation.join(wanted, self._session, self.boundary)
         self._sampler: Sampler | None = None
         self._attached: Any = None
         self._loop: PlainLoop | None = None

@@ -80,11 +80,13 @@ class Session:
     def __init__(self, run: Run, engine: Engine, host: Host) -> None:
         self.run, self.engine, self.host = run, engine, host
         self.steering = Steering(run, engine, host)
+        # The state in which the run is about to end, for those who measure its end.
+        self.ending = ""
         self._clear()
 
     def _clear(self) -> None:
         self._mark: float | None = None
-        self._pause = self._evaluation = 0.0
+        self._pause = self._evaluation = self._aside = 0.0
         self._loss: Any = None
         self._samples: int | None = None
         self._model: Any = None
@@ -184,8 +186,9 @@ class Session:
         )
         self.run.step = number
         self._loss = self._samples = None
-        self._pause = self._evaluation = 0.0
-        self._mark = now
+        # A probe may have evaluated at this step: no time of the next one.
+        self._pause, self._evaluation = 0.0, self._aside
+        self._mark, self._aside = now + self._aside, 0.0
         self.host.boundary()
 
     def steer(self) -> None:
@@ -198,6 +201,11 @@ class Session:
             if self._mark is not None:
                 self._pause, self._evaluation = spent
                 self._mark = time.perf_counter()
+                self._aside = 0.0
+
+    def set_aside(self, seconds: float) -> None:
+        """Book seconds in which a probe evaluated: evaluation, and no time of a step."""
+        self._aside += seconds
 
     def paused(self, *, evaluation: bool = False) -> None:
         """Say that the time since the last mark went into something else than a step."""
@@ -215,6 +223,7 @@ class Session:
             return
         if status == "finished" and self.steering.stopped:
             status, message = "interrupted", self.steering.stopped
+        self.ending = status
         self.engine.end(Step(self.run.step, time.time(), model=self._model))
         self.run.set_status(status, message, detail)
         self.steering.end()

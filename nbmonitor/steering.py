@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from nbmonitor.controls import NAMES, Controls, Request, check
 from nbmonitor.engine import Engine
 from nbmonitor.learning_rate import LearningRate
+from nbmonitor.probe import Step
 from nbmonitor.run import Run
 
 # Seconds between two looks at the page while paused, when nothing wakes us earlier.
@@ -156,7 +157,12 @@ class Steering:
 
     def obstacle(self, name: str) -> str:
         """Why a control can't be applied as things stand, or ""."""
-        return self.controls.closed or self._obstacles.get(name) or self._unfit(name)
+        obstacle = self._obstacles.get(name)
+        # A fixed set can be evaluated although the training itself has nothing to evaluate on;
+        # not where nothing at all can be asked for.
+        if name == "evaluate" and self._engine.evaluates and len(self._obstacles) < len(NAMES):
+            obstacle = ""
+        return self.controls.closed or obstacle or self._unfit(name)
 
     def _unfit(self, name: str) -> str:
         rate = self._rate
@@ -263,7 +269,14 @@ class Steering:
         return f"{self._begin_work(request, 'saving').save()}{_asked(request)}"
 
     def _evaluate(self, request: Request) -> str:
-        return f"{self._begin_work(request, 'evaluating').evaluate()}{_asked(request)}"
+        training = self._begin_work(request, "evaluating")
+        done = "" if self._obstacles.get("evaluate") else training.evaluate()
+        if self._engine.evaluates:
+            self._engine.evaluate(Step(self._run.step, time.time()))
+            # A probe that raises is off.
+            fixed = ("the fixed set failed", "fixed set evaluated")[self._engine.evaluates]
+            done = f"{done}; {fixed}" if done else fixed
+        return f"{done}{_asked(request)}"
 
     def _learning_rate(self, request: Request) -> str:
         rate = self._rate
