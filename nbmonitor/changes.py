@@ -25,7 +25,8 @@ def median(values: Numbers) -> float:
     count = len(values)
     if not count:
         return math.nan
-    ordered = np.sort(values)
+    ordered = values.copy()
+    ordered.sort()
     half = count // 2
     return float(ordered[half] if count % 2 else 0.5 * (ordered[half - 1] + ordered[half]))
 
@@ -41,6 +42,27 @@ def jitter(values: Numbers) -> float:
     From successive differences, whose variance is twice that of independent noise.
     """
     return _SIGMA * median(np.abs(np.diff(values))) / math.sqrt(2) if len(values) > 1 else 0.0
+
+
+def wander(values: Numbers) -> tuple[float, float]:
+    """Robust standard deviation around a line, and how much more a mean of many strays.
+
+    The second is sqrt((1 + ρ) / (1 - ρ)) from the lag-1 correlation ρ of the residuals, between
+    1 and 5: a mean of n correlated values has that times the error of n independent ones.
+    """
+    if len(values) < SHORTEST:
+        return 0.0, 1.0
+    x = np.arange(len(values), dtype=np.float64)
+    x -= x.mean()
+    rest = values - values.mean()
+    rest = rest - float(x @ rest) / float(x @ x) * x
+    # Single outliers have no say in the correlation.
+    bound = 4 * spread(rest)
+    rest = np.clip(rest, -bound, bound)
+    total = float(rest @ rest)
+    correlation = float(rest[1:] @ rest[:-1]) / total if total > 0 else 0.0
+    correlation = min(12 / 13, max(0.0, correlation))
+    return spread(rest), math.sqrt((1 + correlation) / (1 - correlation))
 
 
 def normal_below(z: float) -> float:

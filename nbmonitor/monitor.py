@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nbmonitor import fixed_evaluation, kernel, ranks
+from nbmonitor.alerting import Alerting
 from nbmonitor.engine import Engine
 from nbmonitor.probe import Probe
 from nbmonitor.probes import discover
@@ -32,6 +33,7 @@ _OPTIONS = (
     "run_dir",
     "probes",
     "rules",
+    "on_alert",
     "fixed_eval",
     "eval_every",
     "patterns",
@@ -40,7 +42,7 @@ _OPTIONS = (
 )
 
 
-class TrainingMonitor(Steered, MonitorWidget):
+class TrainingMonitor(Steered, Alerting, MonitorWidget):
     """The live monitor of a training run, in the notebook cell.
 
     Parameters
@@ -56,6 +58,9 @@ class TrainingMonitor(Steered, MonitorWidget):
         Your own, beside those that come with nbmonitor.
     rules : iterable of Rule
         Your own, beside those that come with nbmonitor (docs/rules.md).
+    on_alert : callable, optional
+        Called with every alert that is raised (a dict: `severity`, `title`, `message`, …), on a
+        thread of its own.
     fixed_eval : path, list of records, datasets.Dataset or dict
         A fixed evaluation set: prompt and answer, messages, or text. It is evaluated every
         `eval_every` steps, at the first and the last one, and with `evaluate`, without
@@ -98,6 +103,7 @@ class TrainingMonitor(Steered, MonitorWidget):
         run_dir: str | Path | bool | None = None,
         probes: Iterable[Probe] = (),
         rules: Iterable[Rule] = (),
+        on_alert: Callable[[dict[str, Any]], Any] | None = None,
         fixed_eval: Any = None,
         eval_every: int | None = None,
         patterns: Any = None,
@@ -125,10 +131,9 @@ class TrainingMonitor(Steered, MonitorWidget):
             fixed_evaluation.choose(everywhere, fixed_eval, eval_every, patterns)
         wanted = [p for p in everywhere if self._leads or getattr(p, "every_rank", True)]
         self._engine = Engine(self._run, wanted)
-        if self._leads:
-            from nbmonitor.rulebook import Rulebook
+        from nbmonitor.judging import Judging
 
-            Rulebook(self._run, rules).attach(self._engine)
+        self._judging = Judging(self._run, self._engine, rules, on_alert) if self._leads else None
         self._recording = Recording(run_dir if self._leads else False, self._engine.panels)
         self._session = Session(self._run, self._engine, self)
         fixed_evaluation.join(wanted, self._session, self.boundary)
@@ -304,6 +309,8 @@ class TrainingMonitor(Steered, MonitorWidget):
         self._detach()
         self._forget_cell_end()
         self._stop_sampling()
+        if self._judging is not None:
+            self._judging.close()
         self._recording.close()
         super().close()
 
@@ -333,6 +340,8 @@ class TrainingMonitor(Steered, MonitorWidget):
     def ended(self) -> None:
         """Stop sampling and bring everything to the page."""
         self._stop_sampling()
+        if self._judging is not None:
+            self._judging.ended()
         self._recording.ended()
         self.flush(final=True)
 

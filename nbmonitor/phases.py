@@ -24,17 +24,21 @@ LOSS, RATE, HELD = "train/loss", "train/learning_rate", ("eval/loss", "fixed_eva
 _BLOCK, _BLOCKS, _LEAST = 5, 64, 8
 # Twice the 1 % critical value of a single look: looks are repeated.
 _BROKEN = 31.0
-# Standard errors of a slope that is one; share of the average fall that is still rapid, and
-# that is still a fall at all.
-_SURE, _RAPID, _FALLING = 3.0, 0.4, 0.02
+# Standard errors of a slope that is one; share of the average fall that is still rapid (more to
+# become so again), and that is still a fall at all.
+_SURE, _CLEARLY, _RAPID, _AGAIN, _FALLING = 3.0, 5.0, 0.4, 0.7, 0.02
+# A stretch is flat when its slope, with two standard errors, is surely less than this share.
+_SLIGHT = 0.15
 # Share of their largest motion at which weights have come to rest.
 _RESTED = 0.3
 # Share of the first loss at which nothing is left to learn.
 _NOTHING = 0.02
 # A stretch is called flat when it is this long: in steps, and as a share of the run so far.
 _FLAT, _FLAT_SHARE = 60, 0.15
-# Steps without any fall after which a training is stuck rather than at its beginning.
-_STUCK = 300
+# Steps, and share of the run, without any fall after which a training is stuck.
+_STUCK, _STUCK_SHARE = 300, 0.1
+# A phase lasts at least this share of the steps so far before calmer ones replace it.
+_LASTS = 0.05
 _Judged = tuple[str, str, float | None]
 _BY_STEPS = ((100, "initialization"), (1000, "rapid learning"), (5000, "fine tuning"))
 
@@ -88,6 +92,10 @@ class Phases:
         if name != self._candidate and self._name:
             self._candidate = name
             return None
+        lasts = max(2 * self.every, _LASTS * seen.step)
+        urgent = name in {"divergence", "overfitting"} or not self._name
+        if not urgent and seen.step - self._start < lasts:
+            return None
         self._candidate = name
         began = self._change if self._change > self._start else seen.step - self.every
         start = max(0 if not self._name else self._start + 1, min(began, seen.step))
@@ -110,9 +118,8 @@ class Phases:
             self._y += np.median(blocks[1], axis=1).tolist()
             if self._first is None and len(self._y) >= 2:
                 self._first = (float(fresh[0, 0]), max(self._y[0], self._y[1]))
-            smooth = np.convolve(self._y[-8:], (0.5, 0.5), "valid")
-            if len(smooth):
-                self._best = min(self._best, float(smooth.min()))
+            if len(self._y) >= 4:
+                self._best = min(self._best, float(np.mean(self._y[-4:])))
         self._break()
         self._watch_motion(seen)
         self._watch_held_out(seen)
@@ -179,7 +186,10 @@ class Phases:
         x, y = np.array(self._x), np.array(self._y)
         began, high = self._first
         trend = line(x[-24:], y[-24:])
-        noise = max(jitter(y), 1e-12)
+        # Of blocks as they are now or, larger, as they were when the best was found.
+        noise = self._noise = (
+            max(jitter(y), 1e-12) if not self._noise else max(jitter(y), 0.98 * self._noise)
+        )
         descent = high - self._best
         level = median(y[-4:])
         rise = level - self._best
@@ -188,19 +198,25 @@ class Phases:
         if rise > max(0.5 * max(descent, 0.0), 6 * noise, 0.05 * abs(self._best)):
             text = f"the loss is at {level:.4g}, {rise:.3g} above its best ({self._best:.4g})"
             return "divergence", f"{text}: what was learned is being lost", sure
-        if descent < max(4 * noise, 1e-3 * abs(high)):
-            return self._without_descent(seen, began, level)
+        if descent < max(3 * noise, 1e-3 * abs(high)) and trend.t > -_SURE:
+            fall = line(x, y)
+            if fall.t > -_CLEARLY:
+                return self._without_descent(seen, fall, began, noise)
+            descent = max(descent, fall.start - fall.end)
+        descent = max(descent, noise)
         speed = -trend.slope * (float(x[-1]) - began) / descent
         falls = trend.t < -_SURE and speed > _FALLING
         told = (
             f"the loss falls at {100 * max(speed, 0):.0f} % of its average pace so far "
             f"({trend.slope:.2g} a step since step {int(x[-wide])}, now {level:.4g})"
         )
-        if falls and speed > _RAPID:
+        rapid = _RAPID if self._name in {"initialization", "rapid learning"} else _AGAIN
+        if falls and speed > rapid:
             return "rapid learning", f"{told}: the model takes up the main patterns", sure
         if falls:
             return "fine tuning", f"{told}: details are refined", sure
-        return self._flat(seen, trend, level, high)
+        most = (2 * trend.error - trend.slope) * (float(x[-1]) - began) / descent
+        return self._flat(seen, trend, level, high) if most < _SLIGHT else self._stay()
 
     def _flat(self, seen: Lookback, trend: Line, level: float, high: float) -> _Judged:
         span = self._x[-1] - max(self._x[0], self._x[-min(len(self._x), 24)])
@@ -221,12 +237,15 @@ class Phases:
         text = f"{told}, while the {share}: nothing is gained at this rate"
         return "plateau", text, None
 
-    def _without_descent(self, seen: Lookback, began: float, level: float) -> _Judged:
-        if seen.step - began < _STUCK:
-            text = f"the loss ({level:.4g}) has not begun to fall: weights and optimiser warm up"
+    def _without_descent(self, seen: Lookback, fall: Line, began: float, noise: float) -> _Judged:
+        if seen.step - began < max(_STUCK, _STUCK_SHARE * seen.total_steps):
+            text = f"the loss ({fall.end:.4g}) has not begun to fall: weights and optimiser warm up"
             return "initialization", text, None
-        text = f"the loss has not fallen in {seen.step - began:.0f} steps ({level:.4g})"
-        return "plateau", f"{text}: nothing is learned", None
+        most = (2 * fall.error - fall.slope) * (self._x[-1] - self._x[0])
+        if most > max(1.2 * noise, 0.02 * abs(fall.start)):
+            return self._by_steps(seen)
+        text = f"in {seen.step - began:.0f} steps the loss ({fall.end:.4g}) has not fallen"
+        return "plateau", f"{text} by more than {max(most, 0):.2g}: nothing is learned", None
 
     def _by_steps(self, seen: Lookback) -> _Judged:
         name = next((name for most, name in _BY_STEPS if seen.step < most), "convergence")
@@ -234,7 +253,9 @@ class Phases:
             order = [name for _, name in _BY_STEPS]
             if name in order and self._name not in order[: order.index(name)]:
                 return self._stay()
-        text = f"by the number of steps alone: {seen.rows(LOSS)} losses are too few for more"
+        few = self._first is None or len(self._y) < _LEAST
+        why = f"{seen.rows(LOSS)} losses are too few" if few else "the loss is too noisy"
+        text = f"by the number of steps alone: {why} for more"
         return name, text, None
 
     def _stay(self) -> _Judged:

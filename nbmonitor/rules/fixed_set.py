@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nbmonitor.changes import line, rising
 from nbmonitor.lookback import Lookback
 from nbmonitor.rule import Finding, Rule
+from nbmonitor.trend import trend
 
 MATCH = "fixed_eval/exact_match"
 ENTROPY = "fixed_eval/cross_entropy"
@@ -23,58 +23,51 @@ def _state(seen: Lookback) -> Mapping[str, Any]:
 
 
 class FixedPlateau(Rule):
-    """No significant gain of the exact match (or the cross entropy) over several evaluations."""
+    """The exact match has stopped rising, and the cross entropy falls no more either."""
 
     name = "fixed_plateau"
     keys = (MATCH, ENTROPY)
     every = 1
     calm = 1
     rest = 0
-    window = 6
+    # A change over the window that counts as none: of the match, and as a share of the entropy.
+    small, small_entropy = 0.02, 0.01
     # A match from which on there is little left to gain.
     done = 0.95
 
     def look(self, seen: Lookback) -> Iterator[Finding]:
-        """Ask the fixed evaluation for its own test; without one, make it here."""
+        """Ask the fixed evaluation for its own trends; without them, make the same test here."""
         state = _state(seen)
+        trends = state.get("trend") or self._trends(seen)
         key = MATCH if seen.rows(MATCH) else ENTROPY
-        trend = (state.get("trend") or {}).get(key.split("/")[1])
-        rows = seen.finite(key, 64)
-        if not rows.shape[1]:
+        found = trends.get(key.split("/")[1]) or {}
+        entropy = trends.get("cross_entropy") or {}
+        if found.get("state") != "plateau" or entropy.get("state") == "improving":
             return
-        now = float(rows[1, -1])
-        if trend:
-            if trend.get("state") != "plateau":
-                return
-            since, p, test = trend.get("since"), trend.get("p"), trend.get("test", "")
-            since = int(rows[0, 0] if since is None else since)
-            confidence = None
-            said = f"{test}, p = {p:.2g}" if p is not None and test else str(test)
-        else:
-            recent = rows[1, -self.window :]
-            if len(recent) < self.window:
-                return
-            gains = recent if key == MATCH else -recent
-            slope = line(rows[0, -self.window :], gains)
-            # Neither a trend by rank nor a line that would gain a tenth of what is missing.
-            missing = max(0.02, 1 - now) if key == MATCH else abs(now)
-            gain = (slope.slope + slope.error) * (rows[0, -1] - rows[0, -self.window])
-            sure = rising(gains)
-            if sure > 0.9 or gain > 0.1 * missing:
-                return
-            since, confidence = int(rows[0, -self.window]), 1 - sure if sure < 0.5 else None
-            said = f"Mann–Kendall test for a gain: p = {1 - sure:.2g}"
-        best = state.get("best") or {}
-        yield self._tell(seen, key, (now, since, said, confidence), best)
+        now, since, p = seen.last(key), found.get("since"), found.get("p")
+        if now is not None:
+            since = seen.step if since is None else int(since)
+            yield self._tell(seen, key, (now, since, str(found.get("test", "")), p), state)
+
+    def _trends(self, seen: Lookback) -> dict[str, Any]:
+        out = {}
+        for key, rising in ((MATCH, True), (ENTROPY, False)):
+            rows = seen.finite(key, 64)
+            if rows.shape[1]:
+                small = self.small if rising else self.small_entropy * abs(float(rows[1, -1]))
+                steps, values = rows[0].astype(int).tolist(), rows[1].tolist()
+                out[key.split("/")[1]] = trend(steps, values, rising=rising, small=small)
+        return out
 
     def _tell(
         self,
         seen: Lookback,
         key: str,
         found: tuple[float, int, str, float | None],
-        best: Mapping[str, Any],
+        state: Mapping[str, Any],
     ) -> Finding:
-        now, since, said, confidence = found
+        now, since, said, p = found
+        best = state.get("best") or {}
         total = seen.total_steps
         late = bool(total) and seen.step > 0.7 * total
         good = key == MATCH and now >= self.done
@@ -82,15 +75,14 @@ class FixedPlateau(Rule):
         use = f"use {checkpoint}" if checkpoint else "use the best checkpoint"
         return self.finding(
             "The fixed set has reached a plateau",
-            f"{key} is {now:.4g} at step {seen.step} and has not gained significantly since step "
-            f"{since} ({said}).",
+            f"{key} is {now:.4g} at step {seen.step}, without gain since step {since} ({said}).",
             f"Stop and {use}; to get further: data for the weakest patterns, or a lower "
             "learning rate.",
             severity="info" if late or good else "warning",
             key=key,
             panel="fixed_match" if key == MATCH else "fixed_loss",
             window=(since, seen.step),
-            confidence=confidence,
+            confidence=p,  # of as much change as there was, if there is no trend
             value=now,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nbmonitor.changes import jitter, larger, median, spread
+from nbmonitor.changes import larger, median, spread, wander
 from nbmonitor.lookback import Lookback, Numbers
 from nbmonitor.rule import Finding, Rule
 
@@ -26,7 +26,7 @@ class Spike(Rule):
     window, needed, refresh = 100, 32, 16
     # Robust standard deviations; times the distance of the 98th percentile, for losses with
     # heavy tails; and share of the loss at the start, below which a jump is of no consequence.
-    deviations, tails, share = 10.0, 3.0, 0.1
+    deviations, tails, share = 8.0, 3.0, 0.1
 
     def begin(self, seen: Lookback) -> None:
         """Forget the limit."""
@@ -66,15 +66,16 @@ class Spike(Rule):
         usual = median(values)
         if self._start is None:
             self._start = median(values[:_FIRST])
-        tail = float(ordered[math.ceil(0.98 * len(ordered)) - 1]) - usual
-        # A spike that is still in the window has no say in what the next may be.
-        tail = min(tail, 5 * spread(values))
-        rise = max(
-            self.deviations * spread(values),
-            self.tails * tail,
-            self.share * max(abs(self._start), abs(usual)),
-        )
-        self._usual, self._limit = usual, usual + rise
+        # Losses above 0 scatter by factors, not by differences.
+        scaled = np.log(ordered) if ordered[0] > 0 else ordered
+        middle, wide = median(scaled), spread(scaled)
+        # A spike that is still in the window has little say in what the next may be.
+        tail = min(float(scaled[math.ceil(0.98 * len(scaled)) - 1]) - middle, 5 * wide)
+        limit = middle + max(self.deviations * wide, self.tails * tail)
+        if ordered[0] > 0:
+            limit = math.exp(min(limit, 700.0))
+        self._usual = usual
+        self._limit = max(limit, usual + self.share * max(abs(self._start), abs(usual)))
 
 
 class Divergence(Rule):
@@ -85,8 +86,9 @@ class Divergence(Rule):
     every = 10
     calm = 4
     recent = 20
-    # Of the descent from the start to the best level; in noise of single values.
-    share, noises = 0.5, 3.0
+    # Of the descent from the start to the best level; in noise of single values, and times what
+    # their correlation adds. (The median of twenty independent ones has 0.28 of their noise.)
+    share, noises, strayed = 0.5, 3.0, 2.0
 
     def begin(self, seen: Lookback) -> None:
         """Forget the levels."""
@@ -110,10 +112,13 @@ class Divergence(Rule):
         rise, descent = level - self._level, max(0.0, self._start - self._level)
         needed = self.share * (0.5 if self.opened else 1.0)
         if rise > needed * descent and self._looks > 2:
-            before = rows[1, : -self.recent]
-            noise = max(jitter(before), spread(before[-180:])) if len(before) > 1 else math.inf
+            before = rows[1, rows[0] <= self._at]
+            if len(before) < self.recent:
+                before = rows[1, : -self.recent]
+            noise, strays = wander(before)
+            noise *= max(self.noises, self.strayed * strays)
             sure = larger(last[1], self._best)
-            if rise > max(self.noises * noise, 0.05 * abs(self._level)) and sure > 0.999:
+            if rise > max(noise, 0.05 * abs(self._level)) and sure > 0.999:
                 above = level > self._start
                 yield self._tell(last, (level, rise, sure), above=above)
         if level < self._level:
