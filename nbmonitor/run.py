@@ -23,6 +23,7 @@ from nbmonitor.probe import Series
 from nbmonitor.record import ACTIVE, ENDED, Journal, Row, Tensor
 from nbmonitor.recorded import Recorded
 from nbmonitor.series import Column
+from nbmonitor.summary import Summarised
 
 STATUSES = ("waiting", "running", "paused", "finished", "interrupted", "failed")
 MEMORY = 64 * 2**20
@@ -34,7 +35,7 @@ def _nothing() -> None:
     """Stand in for `Run.settle` until an engine is attached."""
 
 
-class Run(Exports, Recorded):
+class Run(Exports, Recorded, Summarised):
     """The live record.
 
     Parameters
@@ -309,16 +310,15 @@ class Run(Exports, Recorded):
             found = self._tensors.get(key)
             return None if found is None else found[1]
 
-    def summary(self) -> dict[str, Any]:
-        """Where the run stands: status, step, seconds, and last/min/max of every series."""
+    def spans(self) -> dict[str, dict[str, Any]]:
+        """Last value, its step, minimum, maximum, rows and unit of every series, by key."""
         self.settle()
         with self._lock:
-            now = self.ended or clock.time()
-            series = {}
+            out = {}
             for spec, column in zip(self._specs, self._columns, strict=True):
                 low, high = column.range
                 last_x = column.last_x
-                series[spec["key"]] = {
+                out[spec["key"]] = {
                     "last": column.last,
                     "step": None if last_x is None else int(last_x),
                     "min": low,
@@ -326,16 +326,7 @@ class Run(Exports, Recorded):
                     "rows": column.rows,
                     "unit": spec["unit"],
                 }
-            return {
-                "name": self.config.get("name", ""),
-                "status": self.status,
-                "message": self.status_message,
-                "step": self.step,
-                "total_steps": self.total_steps or None,
-                "seconds": None if self.started is None else now - self.started,
-                "series": series,
-                "events": len(self._events),
-            }
+            return out
 
     @property
     def nbytes(self) -> int:
