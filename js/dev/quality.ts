@@ -1,5 +1,5 @@
 /**
- * A made-up fine-tuning as the Quality tab sees it: series, tensors, alerts, phases.
+ * A made-up fine-tuning as the Quality tab sees it: series and tensors.
  * Reasoning stays weak on purpose, and calibration drifts. Knows no message and no page.
  */
 
@@ -15,8 +15,6 @@ export interface Made {
   meta: Record<string, unknown>;
 }
 
-export type Given = [step: number, kind: string, data: Record<string, unknown>];
-
 const PATTERNS = ["factual", "reasoning", "creative", "coding", "math"];
 const BINS = ["0–100", "100–300", "300–500", "500–1000", "1000–2000", "2000+"];
 const SEEN = [
@@ -28,6 +26,8 @@ const SEEN = [
 ];
 const TOP = [0.93, 0.67, 0.84, 0.88, 0.9];
 const LAYERS = 28;
+/** Where the loss spikes, as parts of the run. */
+export const SPIKES = [0.22, 0.4, 0.63];
 
 /** Wilson's interval, 95 %. */
 function wilson(correct: number, seen: number) {
@@ -55,8 +55,9 @@ export function qualitySources(o: Options): Source[] {
     value,
   });
   const em = (s: number) => 0.815 * grown(o, s) + 0.008 * normal(201, s);
-  const blocks = Array.from({ length: 12 }, (_, i) => `layers.${i}`);
-  const groups = ["embed", ...blocks, "head"];
+  const parts = ["norm", "attention", "mlp"];
+  const blocks = Array.from({ length: 36 }, (_, i) => `${Math.floor(i / 3)}.${parts[i % 3]}`);
+  const groups = ["embedding", ...blocks, "norm", "head"];
   return [
     one("fixed_eval/exact_match", "ratio", at(em)),
     one(
@@ -93,7 +94,7 @@ export function qualitySources(o: Options): Source[] {
         "",
         often(
           (s) =>
-            (0.05 + 0.4 * Math.exp(-i / 4)) *
+            (0.05 + 0.4 * Math.exp(-i / 8)) *
             (1 + 2 * Math.exp(-s / 60)) *
             (1 + 0.2 * noise(220 + i, s)),
         ),
@@ -123,7 +124,7 @@ export function qualitySources(o: Options): Source[] {
 }
 
 function reliability(o: Options, step: number): Made {
-  const drift = 0.03 + (0.13 * step) / o.total;
+  const drift = 0.02 + (0.1 * step) / o.total;
   const count = [40, 90, 150, 240, 380, 610, 1050, 1900, 3600, 9800];
   const sure = count.map((_, i) => (i + 0.5) / 10 + 0.01);
   const right = sure.map((c, i) => Math.max(0.02, c - drift * (0.4 + i / 9) + (i < 3 ? 0.05 : 0)));
@@ -191,7 +192,8 @@ function patterns(o: Options, step: number): Made {
       failing: Object.fromEntries(
         wrong.map(([p, l, n, c]) => [`${p},${l}`, FAILING.slice(0, Math.min(n - c, 3))]),
       ),
-      labelled: "by the record's field “category”",
+      length: "tokens of the expected answer",
+      labelled: "the field 'category' of the record",
     },
   };
 }
@@ -291,7 +293,7 @@ const TEXTS = [
 ];
 
 function spikes(o: Options, step: number): Made {
-  const at = [0.22, 0.4, 0.63].map((p) => Math.round(p * o.total)).filter((s) => s <= step);
+  const at = SPIKES.map((p) => Math.round(p * o.total)).filter((s) => s <= step);
   const all = at.map((s, k) => ({
     step: s,
     loss: 6.9 - 0.8 * k,
@@ -364,118 +366,4 @@ export function qualityTensors(o: Options, step: number): Made[] {
     verdict(o, step),
   ];
   return o.lora ? [...own, truth(o, at)] : own;
-}
-
-/** Alerts and phases of the whole run. */
-export function qualityEvents(o: Options): Given[] {
-  if (!o.quality) return [];
-  const at = (part: number) => Math.round(part * o.total);
-  const alert = (part: number, data: Record<string, unknown>): Given => [at(part), "alert", data];
-  const spike = {
-    id: "loss_spike",
-    rule: "loss",
-    severity: "warning",
-    title: "Loss spike",
-    action: "Look at the rows of that step: they may be corrupt.",
-    key: "train/loss",
-    panel: "loss",
-    confidence: 0.97,
-  };
-  const phase = (part: number, name: string, message: string, confidence: number): Given => [
-    at(part) + 4,
-    "phase",
-    { name, from: at(part), message, confidence },
-  ];
-  return [
-    phase(
-      0,
-      "initialization",
-      "Warmup: the learning rate is at 40 % of its peak, the loss has fallen from 10.9 to 8.2.",
-      0.9,
-    ),
-    phase(
-      0.06,
-      "rapid learning",
-      "The loss falls by 0.031 a step, 9 times its noise; weights move 1.2 % per 100 steps.",
-      0.96,
-    ),
-    phase(
-      0.26,
-      "fine tuning",
-      "The slope is a sixth of what it was: −0.0042 a step, still 3 times its noise.",
-      0.88,
-    ),
-    phase(
-      0.62,
-      "convergence",
-      "The loss moves less than its noise: −0.0003 ± 0.0004 a step over 120 steps.",
-      0.82,
-    ),
-    phase(
-      0.8,
-      "plateau",
-      "No change over 100 steps (p = 0.41), weights move 0.02 % per 100 steps.",
-      0.75,
-    ),
-    alert(0.22, {
-      ...spike,
-      state: "raised",
-      message: "train/loss 6.9 at one step, 6.2 deviations over its usual 2.9",
-      window: [at(0.22) - 1, at(0.22) + 1],
-      value: 6.9,
-    }),
-    alert(0.23, { ...spike, state: "cleared", message: "" }),
-    alert(0.4, {
-      ...spike,
-      state: "raised",
-      message: "train/loss 6.1 at one step, 5.1 deviations over its usual 2.6",
-      window: [at(0.4) - 1, at(0.4) + 1],
-      value: 6.1,
-    }),
-    alert(0.41, { ...spike, state: "cleared", message: "" }),
-    alert(0.1, {
-      id: "padding_waste",
-      rule: "tokens",
-      severity: "info",
-      state: "raised",
-      title: "Padding waste",
-      message: "34 % of all tokens are padding over the last 40 steps",
-      action: "Use group_by_length=True or packing.",
-      key: "tokens/padding_ratio",
-      panel: "tokens",
-      window: [at(0.02), at(0.1)],
-      confidence: 0.99,
-      value: 0.34,
-    }),
-    alert(0.46, {
-      id: "calibration_drift",
-      rule: "calibration",
-      severity: "warning",
-      state: "raised",
-      title: "Calibration drifts",
-      message: "ECE 0.131 is 46 % over its best, 0.090 at step 150, in 3 evaluations on end",
-      action: "Stop earlier, or scale the temperature before use.",
-      key: "fixed_eval/ece",
-      panel: "reliability",
-      window: [at(0.3), at(0.46)],
-      confidence: 0.93,
-      value: 0.131,
-    }),
-    alert(0.48, {
-      id: "gradient_explosion",
-      rule: "gradients",
-      severity: "critical",
-      state: "raised",
-      title: "Gradients explode",
-      message:
-        "train/grad_norm 412 at 3 of the last 5 steps, usually 0.8; max_grad_norm clips 99 % of it",
-      action: "Halve the learning rate, or lower max_grad_norm to 0.5.",
-      key: "train/grad_norm",
-      panel: "gradients",
-      window: [at(0.47), at(0.48)],
-      confidence: 0.995,
-      value: 412,
-    }),
-    alert(0.49, { severity: "info", title: "Mine", message: "a sample looks odd: see cell 14" }),
-  ];
 }

@@ -5,7 +5,8 @@
 
 import type { RunEvent } from "../src/wire.gen";
 import type { Options } from "./options";
-import { qualityEvents, qualitySources } from "./quality";
+import { qualitySources, SPIKES } from "./quality";
+import { type Given, qualityEvents } from "./quality_events";
 import { noise, normal } from "./random";
 
 export interface Source {
@@ -31,6 +32,9 @@ function training(o: Options): Source[] {
   const loss = (s: number) => {
     if (o.nan && s === Math.round(o.total * 0.31)) return Number.NaN;
     if (o.nan && s === Math.round(o.total * 0.37)) return Number.POSITIVE_INFINITY;
+    const spike =
+      o.quality === "full" ? SPIKES.findIndex((p) => Math.round(p * o.total) === s) : -1;
+    if (spike >= 0) return 6.9 - 0.8 * spike;
     return trend(s) + 0.12 * normal(1, s) + (noise(2, s) > 0.994 ? 2.5 : 0);
   };
   const everyEval = Math.max(1, Math.round(o.total / 12));
@@ -188,8 +192,6 @@ export function sources(o: Options): Source[] {
     ...(o.quality === "full" ? qualitySources(o) : []),
   ];
 }
-
-type Given = [step: number, kind: string, data: Record<string, unknown>];
 
 /** `o.markers` events of all kinds that are drawn, evenly over the run. */
 function extraEvents(o: Options): Given[] {

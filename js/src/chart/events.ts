@@ -41,7 +41,12 @@ export function eventLook(event: RunEvent, palette: Palette): EventLook | null {
       return { color: palette.gauge, sign: "disk", line: false, rank: 1 };
     case "evaluate":
       return { color: palette.eval, sign: "circle", line: false, rank: 0 };
-    case "alert":
+    case "alert": {
+      // That it is over is told in the list; a chart has enough signs.
+      if (data.state === "cleared") return null;
+      const color = { critical: palette.hot, info: palette.gauge }[String(data.severity)];
+      return { color: color ?? palette.warn, sign: "alert", line: true, rank: 5 };
+    }
     case "probe_error":
       return { color: palette.warn, sign: "alert", line: true, rank: 5 };
     default:
@@ -52,7 +57,9 @@ export function eventLook(event: RunEvent, palette: Palette): EventLook | null {
 /** What a marker says: the event's own message, else its kind. */
 export function eventText(event: RunEvent): string {
   const { message, title, status, path, name } = event.data;
-  const parts = [event.kind === "alert" ? title : "", message].filter(Boolean).map(String);
+  const parts = [event.kind === "alert" ? title : "", message || event.data.text]
+    .filter(Boolean)
+    .map(String);
   if (parts.length === 0) {
     const rest = [status, name, path].find((part) => typeof part === "string" && part);
     parts.push(

@@ -1,6 +1,7 @@
 /**
- * Sorts series into rows, one per layer. Pure. A key is `area/<group>/<layer>/<module>/<metric>`,
- * or `area/<layer>/<metric>` where there is but one group and no module is told apart.
+ * Sorts series into rows, one per layer. Pure. A key is `area/<group>/<layer>/<module>/<metric>`;
+ * modules of a layer are told as one. Or it is `area/<layer>.<module>/<metric>`: each has a row
+ * of its own, because what it tells (say, a ratio) may not be summed.
  */
 
 import { combined } from "./combine";
@@ -30,7 +31,7 @@ function partsOf(key: string): Parts | null {
   const parts = key.split("/");
   if (parts.length === 3) {
     const [, layer = "", metric = ""] = parts;
-    return { group: "", layer, module: "", metric };
+    return { group: "", layer, module: /\.([^.]+)$/.exec(layer)?.[1] ?? "", metric };
   }
   if (parts.length !== 5) return null;
   const [, group = "", layer = "", module = "", metric = ""] = parts;
@@ -44,7 +45,7 @@ export function choicesOf(all: readonly Source[]): Choices {
     const parts = partsOf(source.spec.key);
     if (!parts) continue;
     sets.group.add(parts.group);
-    sets.module.add(parts.module);
+    if (parts.module) sets.module.add(parts.module);
     sets.metric.add(parts.metric);
   }
   return { groups: [...sets.group], modules: [...sets.module].sort(), metrics: [...sets.metric] };
@@ -60,7 +61,11 @@ export function layerRows(all: readonly Source[], choice: Choice): Source[] {
     if (source.rows === 0) continue;
     layers.set(parts.layer, [...(layers.get(parts.layer) ?? []), source]);
   }
-  const names = [...layers.keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  const names = [...layers.keys()];
+  // Names that are no numbers stand in the order of the model, as they were declared.
+  if (names.every((name) => /^[\d-]/.test(name) && !name.includes("."))) {
+    names.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  }
   return names.map((name) =>
     combined(layers.get(name) ?? [], name, /^\d/.test(name) ? `layer ${name}` : name),
   );

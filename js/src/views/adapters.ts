@@ -7,7 +7,7 @@ import { extentOf } from "../scale";
 import { h, picture, setAttr, setText, type View, type ViewContext } from "../view";
 
 const KEY = "lora/truth";
-const PARTS = ["q", "k", "v", "o", "mlp"] as const;
+const PARTS = ["q", "k", "v", "qkv", "o", "mlp", "other"] as const;
 const BAR = 34;
 const STATES = {
   learning: ["good", "LEARNING"],
@@ -40,12 +40,15 @@ interface Adapter {
 const known = (value: number | null | undefined): value is number =>
   typeof value === "number" && Number.isFinite(value);
 
+/** "-" holds what belongs to no layer. */
+const nameOf = (layer: number | string) => (layer === "-" ? "outside" : `layer ${layer}`);
+
 /** A layer in words, with what was not adapted left out. */
 function layerText(layer: Layer): string {
   const parts = PARTS.filter((p) => known(layer[p])).map((p) => `${p} ${short(layer[p]!)}`);
   const { relative, effective_rank: rank } = layer;
   return dotted(
-    `layer ${layer.layer}`,
+    nameOf(layer.layer),
     parts.length > 0 && `Δ ${parts.join(" ")}`,
     known(relative) && `‖ΔW‖/‖W‖ ${withUnit(relative, "ratio")}`,
     known(rank) && `rank ${exact(Number(rank.toPrecision(3)))}`,
@@ -94,7 +97,13 @@ function drawMap(
       ctx.fillRect(edge(i), y, w, high - 1);
     });
   });
-  const bars = (text: string, at: number, color: string, read: (l: Layer) => number | null) => {
+  const bars = (
+    text: string,
+    at: number,
+    color: string,
+    read: (l: Layer) => number | null,
+    write: (most: number) => string,
+  ) => {
     const most = Math.max(1e-12, ...layers.map((l) => read(l) ?? 0));
     name(text, at + BAR / 2 + 3);
     ctx.fillStyle = palette.grid;
@@ -108,14 +117,14 @@ function drawMap(
     });
     ctx.textAlign = "left";
     ctx.fillStyle = palette.label;
-    ctx.fillText(short(most), left + width + 5, at + 8);
+    ctx.fillText(write(most), left + width + 5, at + 8);
     ctx.textAlign = "right";
   };
   const base = top + rows.length * high;
-  bars("‖ΔW‖/‖W‖", base, palette.gauge, (l) => (known(l.relative) ? l.relative : null));
-  bars("eff. rank", base + BAR, palette.grad, (l) =>
-    known(l.effective_rank) ? l.effective_rank : null,
-  );
+  const relative = (l: Layer) => (known(l.relative) ? l.relative : null);
+  const rank = (l: Layer) => (known(l.effective_rank) ? l.effective_rank : null);
+  bars("‖ΔW‖/‖W‖", base, palette.gauge, relative, (v) => withUnit(v, "ratio"));
+  bars("eff. rank", base + BAR, palette.grad, rank, short);
   ctx.textAlign = "center";
   ctx.textBaseline = "top";
   ctx.fillStyle = palette.label;
@@ -154,7 +163,7 @@ function showTop(el: HTMLElement, { top = [] }: Adapter): void {
     return h(
       "li",
       {},
-      h("span", {}, `layer ${layer}`),
+      h("span", {}, nameOf(layer)),
       h("div", { class: "nbm-track" }, fill),
       h("b", {}, short(delta)),
     );
@@ -182,7 +191,10 @@ const adapters: View = {
     const chart = h("div", { class: "nbm-chart" }, host);
     const top = h("div", { class: "nbm-top" });
     const wrap = h("div", { class: "nbm-adapters" }, chart, top);
-    const hint = "waiting for the first reading of the adapters: how far A and B have moved";
+    const hint = String(
+      ctx.spec.options.empty ??
+        "waiting for the first reading of the adapters: how far A and B have moved",
+    );
     const empty = h("div", { class: "nbm-empty nbm-low" }, hint);
     el.append(verdict, wrap, empty);
     const pic = picture(host, () => painted.dirty(), signal);

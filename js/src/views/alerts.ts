@@ -7,9 +7,13 @@ import { button, h, keepKeys, setAttr, setText, type View, type ViewContext } fr
 /** Rows of alerts that are over; older ones are counted, not listed. */
 const MOST = 100;
 
+const NOTHING =
+  "no alert so far: rules watch loss, gradients, learning rate, evaluations, adapters, throughput and hardware";
+
 /** How sure, where it is known. */
 function sure(confidence: number | null): string {
   if (confidence === null) return "";
+  if (confidence === 1) return "certain";
   return confidence > 0.99 ? "> 99 % sure" : `${Math.round(confidence * 100)} % sure`;
 }
 
@@ -32,9 +36,10 @@ function row(ctx: ViewContext, alert: Alert, put: boolean): HTMLElement {
     },
     h("b", {}, h("i", { class: "nbm-severity" }, alert.severity), alert.title),
     h("span", { class: "nbm-alert-facts" }, facts(alert)),
-    h("span", { class: "nbm-alert-text" }, alert.message || "–"),
   );
-  if (alert.action) main.append(h("span", { class: "nbm-alert-do" }, `→ ${alert.action}`));
+  const said = h("span", { class: "nbm-alert-text" }, alert.message || "–");
+  if (alert.action) said.append(" ", h("em", {}, `→ ${alert.action}`));
+  main.append(said);
   const { panel, key, window, step } = alert;
   main.addEventListener("click", () => ui.set("place", { panel, key, window, step }), { signal });
   const item = h(
@@ -154,9 +159,7 @@ const alerts: View = {
         empty.hidden = !list.hidden;
         setText(
           empty,
-          every.length > 0
-            ? "no open alert"
-            : "no alert so far: rules watch loss, gradients, learning rate, evaluations, adapters, throughput and hardware",
+          every.length > 0 ? "no open alert" : String(ctx.spec.options.empty ?? NOTHING),
         );
       },
       signal,

@@ -8,6 +8,7 @@ import { Plot } from "../chart/plot";
 import { visibleRange } from "../chart/range";
 import { dotted, exact, grouped, keyLabel, short } from "../format";
 import { ramp } from "../paint";
+import type { Window } from "../series";
 import {
   button,
   h,
@@ -64,6 +65,8 @@ const layers: View = {
     const { live, ui, signal, spec } = ctx;
     const wanted = (spec.options.metrics ?? []) as string[];
     const choice: Choice = { group: "", module: "", metric: wanted[0] ?? "" };
+    // Gradients and updates of one model differ by decades.
+    const wide = spec.options.log === true || /^(grad|update)\//.test(spec.keys[0] ?? "");
     let asLines = false;
     let hovered: number | null = null;
     let rows: Source[] = [];
@@ -99,7 +102,7 @@ const layers: View = {
     const module = chooser(
       ctx,
       "module",
-      "module; all: root of the sum of squares",
+      "part of the layers; all of an adapter's: root of the sum of squares",
       pick("module"),
     );
     const metric = chooser(ctx, "metric", "norm", pick("metric"));
@@ -115,11 +118,22 @@ const layers: View = {
       signal,
     );
     setAttr(kind, "aria-pressed", "false");
-    ctx.tools.append(kind);
+    const log = () => wide !== ui.get("logY").has(spec.id);
+    const scaled = button(
+      "log-y",
+      "LOG",
+      "logarithmic scale",
+      () => ui.toggle("logY", spec.id),
+      signal,
+    );
+    const showLog = () => setAttr(scaled, "aria-pressed", String(log()));
+    ui.on("logY", showLog, signal);
+    showLog();
+    ctx.tools.append(...(wide ? [scaled] : []), kind);
 
     const plot = new Plot(host, ctx, {
       unit: "",
-      log: () => false,
+      log,
       smooth: () => false,
       colorAt: (index, count) => shade(ctx, count > 1 ? index / (count - 1) : 1),
     });
@@ -155,7 +169,8 @@ const layers: View = {
       const view = visibleRange(ui, rows);
       const context = view && pic.begin();
       if (!view || !context) return;
-      const windows = rows.map((row) => row.window(view[0], view[1], Math.max(16, pic.width / 2)));
+      const raw = rows.map((row) => row.window(view[0], view[1], Math.max(16, pic.width / 2)));
+      const windows = log() ? raw.map(logarithmic) : raw;
       const extent = heatExtent(windows) ?? [0, 1];
       const left = 14 + 7 * Math.max(2, ...rows.map((row) => row.spec.key.length));
       frame = { left, top: 4, width: pic.width - left - 10, height: pic.height - 26 };
@@ -167,12 +182,13 @@ const layers: View = {
         rows.map((row) => row.spec.key),
         view,
       );
-      setText(low, short(extent[0]));
-      setText(high, short(extent[1]));
+      const [least, most] = log() ? extent.map((v) => 10 ** v) : extent;
+      setText(low, short(least!));
+      setText(high, short(most!));
       scale(ctx.palette().heat);
       const last = rows[rows.length - 1]?.last();
       const name = NAMES[choice.metric] ?? choice.metric;
-      const range = `${name} of ${rows.length} layers from ${short(extent[0])} to ${short(extent[1])}`;
+      const range = `${name} of ${counted(rows)} from ${short(least!)} to ${short(most!)}`;
       setAttr(pic.canvas, "aria-label", `${spec.title}: ${range}, step ${grouped(last?.x ?? 0)}`);
     };
 
@@ -199,7 +215,7 @@ const layers: View = {
         note,
         row && point
           ? dotted(row.spec.label, `step ${grouped(point.x)}`, exact(point.value))
-          : `${rows.length} layers`,
+          : counted(rows),
       );
     };
 
@@ -218,7 +234,7 @@ const layers: View = {
           setText(low, rows[0]?.spec.label ?? "");
           setText(high, rows[rows.length - 1]?.spec.key ?? "");
           scale([0, 0.25, 0.5, 0.75, 1].map((part) => shade(ctx, part)));
-          plot.paint(`${spec.title}: ${rows.length} layers`);
+          plot.paint(`${spec.title}: ${counted(rows)}`);
         } else paintMap();
         return paintHover;
       },
@@ -259,10 +275,20 @@ const layers: View = {
       signal,
     );
     live.store.onChange(painted.dirty, signal);
-    for (const topic of ["range", "look"] as const) ui.on(topic, painted.dirty, signal);
+    for (const topic of ["range", "look", "logY"] as const) ui.on(topic, painted.dirty, signal);
     ui.on("cursor", pointed.dirty, signal);
   },
 };
+
+/** How many rows there are, of what. */
+function counted(rows: readonly Source[]): string {
+  return `${rows.length} ${rows.some(({ spec }) => /\D/.test(spec.key)) ? "groups" : "layers"}`;
+}
+
+/** A row with the logarithms of its values; what has none is left out. */
+function logarithmic(row: Window): Window {
+  return { ...row, mean: row.mean.map((v) => (v > 0 ? Math.log10(v) : Number.NaN)) };
+}
 
 /** A colour for depth `part`, leaving out the end of the scale that fades into the panel. */
 function shade(ctx: ViewContext, part: number): string {

@@ -81,12 +81,14 @@ const line: View = {
       toggle(ctx, "smooth", "EMA", "smoothed line over the raw one", "raw", smooth);
     }
     if (options.log) toggle(ctx, "log-y", "LOG", "logarithmic y axis", "logY", log);
-    const unit = () => live.store.series(spec.keys[0] ?? "")?.spec.unit ?? "";
     let streaming: Series | null = null;
     const main = spec.keys.includes(LOSS);
     const plot = new Plot(host, ctx, {
       color: options.color,
-      unit: unit(),
+      // Patterns of keys have a unit when there are series.
+      get unit() {
+        return linesOf(ctx)[0]?.spec.unit ?? "";
+      },
       points: options.points === true,
       log,
       smooth: () => smooth() && !streaming,
@@ -177,14 +179,13 @@ function describe(title: string, lines: readonly Source[]): string {
 const MOST = 8;
 
 /** Names of lines, short: where two would be the same, the part of the key before it tells them apart. */
-function namesOf(lines: readonly Source[]): string[] {
-  const used = new Set<string>();
-  return lines.map(({ spec: { key, label } }) => {
-    if (key === `${LOSS}_ema`) return label || "streaming CE";
-    const own = keyLabel(key);
-    const name = used.has(own) ? keyLabel(key.slice(0, key.lastIndexOf("/"))) : own;
-    used.add(name);
-    return name;
+export function namesOf(lines: readonly Source[]): string[] {
+  const own = lines.map(({ spec }) => keyLabel(spec.key));
+  return lines.map(({ spec: { key } }, i) => {
+    if (key === `${LOSS}_ema`) return "streaming CE";
+    const alone = own.indexOf(own[i]!) === own.lastIndexOf(own[i]!);
+    const parts = key.split("/");
+    return alone || parts.length < 3 ? own[i]! : keyLabel(parts.slice(0, -1).join("/"));
   });
 }
 

@@ -11,14 +11,19 @@ function tone(event: RunEvent): string {
   const status = String(event.data.status ?? "");
   if (event.kind === "nonfinite" || event.kind === "probe_error" || status === "failed")
     return "bad";
+  if (event.kind === "alert" && event.data.severity === "critical") return "bad";
+  if (event.kind === "alert" && (event.data.state === "cleared" || event.data.severity === "info"))
+    return "good";
   if (event.kind === "alert" || status === "interrupted") return "warn";
   return event.kind === "status" || event.kind === "checkpoint" ? "good" : "";
 }
 
-/** `data.message`, else the data themselves in a line. */
+/** `data.message`, with what it is a message of; else the data themselves in a line. */
 export function message(event: RunEvent): string {
-  const text = event.data.message;
-  if (typeof text === "string" && text) return text;
+  const { title, name, message: text } = event.data;
+  const head = { alert: title, phase: name }[event.kind];
+  const about = typeof head === "string" && head && !String(text).startsWith(head) ? head : "";
+  if (typeof text === "string" && text) return about ? `${about}: ${text}` : text;
   const entries = Object.entries(event.data);
   return entries.map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(" ") || "–";
 }

@@ -18,7 +18,8 @@ export function claimed(ctx: Pick<ViewContext, "spec" | "live">): string[] {
   };
   for (const spec of ctx.live.get("panels")) {
     if (spec.id === ctx.spec.id) continue;
-    for (const key of spec.keys) if (key !== "*") out.add(key);
+    // A chart of one series shows its streaming mean as well.
+    for (const key of spec.keys) if (key !== "*") out.add(key).add(`${key}_ema`);
     const { reasons: _, ...options } = spec.options;
     collect(options);
     // A panel for one metric of a family (lora/…/delta_norm) stands for the family.

@@ -32,6 +32,8 @@ interface Meta {
   total?: Cell;
   failing?: Record<string, Failing[]>;
   labelled?: string;
+  /** What the lengths count. */
+  length?: string;
 }
 
 /** One place of the table: a pattern or all of them, a length or all of them. */
@@ -163,8 +165,10 @@ const patterns: View = {
     const scroll = h("div", { class: "nbm-scroll" }, table);
     const failing = h("div", { class: "nbm-failing", hidden: true });
     const note = h("div", { class: "nbm-note" });
-    const hint =
-      "waiting for a fixed evaluation: TrainingMonitor(trainer, fixed_eval=…) has one, and each of its records has a pattern and a length";
+    const hint = String(
+      ctx.spec.options.empty ??
+        "waiting for a fixed evaluation: TrainingMonitor(trainer, fixed_eval=…) has one, and each of its records has a pattern and a length",
+    );
     const empty = h("div", { class: "nbm-empty" }, hint);
     el.append(scroll, note, failing, empty);
     keepKeys(el, signal);
@@ -269,7 +273,11 @@ const patterns: View = {
         );
         setText(
           note,
-          dotted("exact match, count and 95 % interval; columns are tokens", meta.labelled),
+          dotted(
+            "exact match, count and 95 % interval",
+            meta.length && `length: ${meta.length}`,
+            meta.labelled && `pattern: ${meta.labelled}`,
+          ),
         );
         showFailures(
           failing,

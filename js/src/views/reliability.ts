@@ -122,6 +122,9 @@ function draw(
   ctx.fillText("100 %", left + width, foot);
   ctx.textAlign = "center";
   ctx.fillText("says it is this sure", left + width / 2, foot);
+  ctx.textAlign = "left";
+  ctx.textBaseline = "top";
+  ctx.fillText("is right", left + 6, top + 6);
 }
 
 const reliability: View = {
@@ -130,7 +133,10 @@ const reliability: View = {
     const { live, signal } = ctx;
     const legend = h("div", { class: "nbm-legend" });
     const host = h("div", { class: "nbm-plot nbm-pick" });
-    const text = "waiting for a fixed evaluation: TrainingMonitor(trainer, fixed_eval=…) has one";
+    const text = String(
+      ctx.spec.options.empty ??
+        "waiting for a fixed evaluation: TrainingMonitor(trainer, fixed_eval=…) has one",
+    );
     const empty = h("div", { class: "nbm-empty" }, text);
     const chart = h("div", { class: "nbm-chart nbm-tall" }, host, empty);
     const note = h("div", { class: "nbm-note", "data-readout": "reliability" });

@@ -13,6 +13,10 @@ interface Row {
   text?: string;
   tokens?: string[];
   losses?: (number | null)[];
+  /** Mean loss of the whole row, where only a part of it is told. */
+  loss?: number | null;
+  from_token?: number;
+  of_tokens?: number;
 }
 
 interface Spike {
@@ -25,6 +29,7 @@ interface Spike {
 const finite = (v: unknown): v is number => typeof v === "number" && Number.isFinite(v);
 
 function meanOf(row: Row): number {
+  if (finite(row.loss)) return row.loss;
   const all = (row.losses ?? []).filter(finite);
   return all.length > 0 ? all.reduce((sum, v) => sum + v, 0) / all.length : Number.NaN;
 }
@@ -67,7 +72,10 @@ function rowOf(row: Row, most: number, stops: readonly string[]): HTMLElement {
   const mean = meanOf(row);
   const index = row.dataset_index;
   const where = finite(index) ? `dataset #${grouped(index)}` : "place in the dataset not known";
-  const head = dotted(`row ${row.row}`, where);
+  const { from_token: from = 0, of_tokens: of = 0, tokens = [] } = row;
+  const part =
+    of > tokens.length ? `tokens ${from + 1}–${from + tokens.length} of ${grouped(of)}` : "";
+  const head = dotted(`row ${row.row}`, where, part);
   const loss = Number.isNaN(mean) ? "" : `mean loss ${short(mean)}`;
   return h(
     "li",
@@ -99,8 +107,10 @@ const spikes: View = {
     const rows = h("ol", { class: "nbm-spike-rows", tabindex: 0 });
     const scale = h("span", { class: "nbm-scale" }, h("span", {}, "0"), h("i"), h("span"));
     const note = h("div", { class: "nbm-note" }, "loss of each token ", scale);
-    const hint =
-      "no loss spike so far: the rows of the worst ones are kept here, with the loss of each token";
+    const hint = String(
+      ctx.spec.options.empty ??
+        "no loss spike so far: the rows of the worst ones are kept here, with the loss of each token",
+    );
     const empty = h("div", { class: "nbm-empty nbm-low" }, hint);
     el.append(list, rows, note, empty);
     keepKeys(el, signal);

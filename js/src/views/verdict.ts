@@ -5,6 +5,9 @@ import { h, keepKeys, setAttr, setText, type View, type ViewContext } from "../v
 
 const KEY = "quality/verdict";
 
+const NOTHING =
+  "no verdict yet: it is composed from the fixed evaluation set, the patterns, the adapters and the course of the loss, as soon as one of them has been measured";
+
 interface Clause {
   text: string;
   panel?: string | null;
@@ -48,7 +51,7 @@ const verdict: View = {
     const empty = h(
       "div",
       { class: "nbm-empty nbm-low" },
-      "no verdict yet: it is composed from the fixed evaluation set, the patterns, the adapters and the course of the loss, as soon as one of them has been measured",
+      String(ctx.spec.options.empty ?? NOTHING),
     );
     ctx.tools.before(note);
     el.append(said, action, empty);
