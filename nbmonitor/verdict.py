@@ -24,6 +24,8 @@ PANEL = Panel(
 # Of fewer examples nothing is said.
 _EXAMPLES = 5
 _WEAK, _CRITICAL, _WARNINGS = 3, 2, 2
+# More than this to do is read by nobody; warnings add to it only where there is next to nothing.
+_ACTIONS, _FEW = 3, 2
 # Rules whose findings the sentences on fixed set, calibration and adapters tell already.
 _TOLD = {
     "fixed_plateau": "fixed",
@@ -90,8 +92,13 @@ class _Draft:
         self.clauses.append({"text": text, "panel": panel, "step": step})
 
     def do(self, action: object) -> None:
-        text = str(action or "").strip().rstrip(".")
-        if text and text.casefold() not in (a.casefold() for a in self.actions):
+        # Of advice in several sentences the first says what to do.
+        text = str(action or "").strip().partition(". ")[0].rstrip(".")
+        if (
+            text
+            and len(self.actions) < _ACTIONS
+            and text.casefold() not in (a.casefold() for a in self.actions)
+        ):
             self.actions.append(text)
 
 
@@ -174,7 +181,9 @@ def _tell_alert(alert: Mapping[str, Any], draft: _Draft, *, whole: bool) -> None
     message = str(alert.get("message", "")).strip()
     text = f"{title}: {message.rstrip('.')}." if whole and message else f"{title}."
     draft.say(text, str(alert.get("panel") or "alerts"), window[-1])
-    draft.do(alert.get("action"))
+    # What a warning advises is meant for a run that can still be changed.
+    if whole or not draft.actions or (not draft.ended and len(draft.actions) < _FEW):
+        draft.do(alert.get("action"))
 
 
 def _tell_fixed(state: Mapping[str, Any], draft: _Draft) -> None:
@@ -334,7 +343,8 @@ def _tell_course(evidence: Evidence, draft: _Draft) -> None:
         if held.rows > 1 and held.least < held.last:
             text += f"; it was {held.least:.3g} at step {held.least_step:,}"
         draft.say(f"{text}.", "eval_loss", held.least_step)
-    if phase and phase.get("name"):
+    # One that follows from the number of steps alone has no confidence, and says nothing new.
+    if phase and phase.get("name") and phase.get("confidence") is not None:
         since = phase.get("from")
         at = f" since step {since:,}" if isinstance(since, int) else ""
         draft.say(f"Phase: {phase['name']}{at}.", "loss", since)
