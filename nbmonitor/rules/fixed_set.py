@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -75,14 +76,14 @@ class FixedPlateau(Rule):
         use = f"use {checkpoint}" if checkpoint else "use the best checkpoint"
         return self.finding(
             "The fixed set has reached a plateau",
-            f"{key} is {now:.4g} at step {seen.step}, without gain since step {since} ({said}).",
+            f"{key} is {now:.4g} at step {seen.step}, without gain since step {since} "
+            f"({said}; p = {'unknown' if p is None else f'{p:.2g}'}).",
             f"Stop and {use}; to get further: data for the weakest patterns, or a lower "
             "learning rate.",
             severity="info" if late or good else "warning",
             key=key,
             panel="fixed_match" if key == MATCH else "fixed_loss",
             window=(since, seen.step),
-            confidence=p,  # of as much change as there was, if there is no trend
             value=now,
         )
 
@@ -98,12 +99,14 @@ class CalibrationDrift(Rule):
     rest = 0
     # Over the best, and at least so much in itself; evaluations in a row.
     share, least, needed = 0.2, 0.02, 2
+    # Of the cross entropy over its best, too, for a warning.
+    risen = 0.02
 
     def begin(self, seen: Lookback) -> None:
         """Forget the best."""
         del seen
         self._best: tuple[float, int, float | None] | None = None
-        self._entropy: float | None = None
+        self._lowest = math.inf
         self._over = 0
 
     def look(self, seen: Lookback) -> Iterator[Finding]:
@@ -113,22 +116,24 @@ class CalibrationDrift(Rule):
         if self._best is None or now < self._best[0]:
             self._best = (now, step, entropy)
         best, at, then = self._best
+        if entropy is not None and math.isfinite(entropy):
+            self._lowest = min(self._lowest, entropy)
         part = 0.5 if self.opened else 1.0
         over = now > best * (1 + part * self.share) and now > best + part * self.least
         self._over = self._over + 1 if over else 0
         if self._over < self.needed:
             return
         # A model that knows nothing is well calibrated, and loses that when it begins to learn:
-        # only a cross entropy that has risen as well is a loss.
-        worse = entropy is not None and then is not None and entropy > then
+        # only a cross entropy above its own best as well makes it a fault.
+        worse = entropy is not None and entropy > self._lowest * (1 + self.risen)
         rise = f"{100 * (now / best - 1):.0f} % above" if best > 0 else "up from"
         told = "is not measured"
         if entropy is not None and then is not None:
             told = f"went from {then:.4g} to {entropy:.4g}"
         yield self.finding(
             "Calibration drifts",
-            f"ECE is {now:.3g} at step {step}, {rise} its best ({best:.3g} at step {at}), for the "
-            f"{self._over}th evaluation in a row; the cross entropy {told} meanwhile.",
+            f"ECE is {now:.3g} at step {step}, {rise} its best ({best:.3g} at step {at}), in "
+            f"{self._over} evaluations in a row; the cross entropy {told} meanwhile.",
             "Confidence outgrows accuracy: stop near the best checkpoint, finish with half the "
             "learning rate, or scale the temperature afterwards.",
             severity="warning" if worse else "info",

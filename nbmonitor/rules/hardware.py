@@ -146,7 +146,7 @@ class GpuThrottled(Rule):
     recent, usual = 20, 40
     # °C at which any data centre or consumer GPU slows down, and at which it may.
     surely, maybe = 88.0, 80.0
-    busy, share = 90.0, 0.75
+    busy, share = 80.0, 0.75
 
     def look(self, seen: Lookback) -> Iterator[Finding]:
         """Look at the last readings; power counts where the GPU was busy all the time."""
@@ -179,8 +179,11 @@ class GpuThrottled(Rule):
         power = seen.tail(f"{gpu}/power", self.recent + self.usual)
         busy = seen.tail(f"{gpu}/utilization", self.recent + self.usual)
         count = min(power.shape[1], busy.shape[1])
-        if count < self.recent + self.usual or (busy[1] < self.busy).mean() > 0.1:
+        if count < self.recent + self.usual:
             return None
+        for stretch in (busy[1, : -self.recent], busy[1, -self.recent :]):
+            if median(stretch) < self.busy:
+                return None
         before, now = median(power[1, : -self.recent]), median(power[1, -self.recent :])
         return (before, now) if now < self.share * before else None
 

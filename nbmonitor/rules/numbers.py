@@ -21,6 +21,12 @@ _IDS = {
     "fixed_eval/cross_entropy": "nonfinite_fixed_loss",
     "train/grad_norm": "nonfinite_gradient",
 }
+_TITLES = {
+    "train/loss": "The loss",
+    "eval/loss": "The held-out loss",
+    "fixed_eval/cross_entropy": "The fixed set's cross entropy",
+    "train/grad_norm": "The gradient norm",
+}
 _PANELS = {
     "train/loss": "loss",
     "eval/loss": "eval_loss",
@@ -43,7 +49,7 @@ class NonFinite(Rule):
             track = seen.tracks.get(key)
             if track is not None and not math.isfinite(track.last[1]):
                 yield from self._tell(seen, key)
-                if key == "train/loss":
+                if key == "train/loss" and "nonfinite_gradient" not in self.opened:
                     return  # its gradients are no news
 
     def _tell(self, seen: Lookback, key: str) -> Iterator[Finding]:
@@ -57,10 +63,9 @@ class NonFinite(Rule):
                 return
         first = int(rows[0, int(bad.argmax())])
         last = int(rows[0, -1])
-        what = "gradient norm" if gradient else key.replace("_", " ")
         said = "NaN" if math.isnan(rows[1, -1]) else "infinite"
         yield self.finding(
-            f"The {what} is {said}",
+            f"{_TITLES[key]} is {said}",
             f"{key} is {rows[1, -1]} at step {last}; not finite in {int(bad.sum())} of the last "
             f"{len(bad)} values, since step {first}.",
             "Stop. Go back to the last checkpoint before this step, with a tenth of the learning "

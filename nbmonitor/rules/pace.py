@@ -80,6 +80,7 @@ class Stalled(Rule):
 
     name = "stalled"
     keys = ("host/cpu", "host/memory_used", "train/loss", STEP)
+    also = ("eval/loss", "eval/runtime")
     every = 1
     calm = 1
     rest = 0
@@ -114,7 +115,7 @@ class Stalled(Rule):
         most = max(self.least, self.longest * self._pause, self.usual * usual)
         if not self._steps:
             most = self.first
-        elif self._evaluates(seen) and self._pause < self.least:
+        elif self._may_evaluate(seen):
             most = max(most, self.evaluation)
         if seen.total_steps and seen.step >= seen.total_steps:
             return  # what follows the last step is no step
@@ -131,8 +132,10 @@ class Stalled(Rule):
                 value=waited,
             )
 
-    def _evaluates(self, seen: Lookback) -> bool:
-        return str(seen.config.get("eval_strategy", "no")) != "no"
+    def _may_evaluate(self, seen: Lookback) -> bool:
+        """Whether evaluations are planned, and how long one takes is not known yet."""
+        planned = str(seen.config.get("eval_strategy", "no")) != "no"
+        return planned and not any(seen.rows(key) for key in self.also)
 
 
 RULES = (Stalled, ThroughputDrop)
