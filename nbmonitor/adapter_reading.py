@@ -21,7 +21,7 @@ from nbmonitor.probe import Measured
 _TRAINS_A, _TRAINS_B, _ACTIVE, _HELD = 1, 2, 4, 8
 # Of a larger weight on a CPU, this many elements are read: every so-many-eth row.
 _WHOLE = 1 << 21
-_PIECE = 1 << 18
+_PIECE = 1 << 20
 # One difference of so many matrices at a time, so that the copies stay small.
 _SLICE = 32
 
@@ -163,12 +163,20 @@ class Group:
     def _drifts(self) -> Any:
         """‖A - A₀‖ where the Gram matrices don't hold it, (single,)."""
         torch = sys.modules["torch"]
+        now = [pair.weights()[0] for pair in self._single]
+        start = [pair.start[0] for pair in self._single if pair.start is not None]
+        if now[0].device.type == "cpu":
+            # One buffer for all: fresh memory for every difference costs more than the rest.
+            size = max(a.numel() for a in now)
+            room = now[0].new_empty(size, dtype=torch.float32)
+            return torch.stack(
+                [_distance(a, old, room) for a, old in zip(now, start, strict=True)]
+            )
         parts = []
-        for at in range(0, len(self._single), _SLICE):
-            now = [p.weights()[0] for p in self._single[at : at + _SLICE]]
-            start = [p.start[0] for p in self._single[at : at + _SLICE] if p.start is not None]
-            start = [old.to(new.device) for old, new in zip(start, now, strict=True)]
-            parts.append(adapters.norms(list(torch._foreach_sub(now, start))))  # noqa: SLF001 - one kernel for all
+        for at in range(0, len(now), _SLICE):
+            old = [s.to(a.device) for s, a in zip(start[at : at + _SLICE], now[at:], strict=False)]
+            moved = torch._foreach_sub(now[at : at + _SLICE], old)  # noqa: SLF001 - one kernel for all
+            parts.append(adapters.norms(list(moved)))
         return torch.cat(parts)
 
     def _flags(self, pair: Pair) -> int:
@@ -180,6 +188,13 @@ class Group:
             | _ACTIVE * pair.active
             | _HELD * held
         )
+
+
+def _distance(now: Any, start: Any, room: Any) -> Any:
+    """‖now - start‖, 0-d, by way of a buffer that is at least as large."""
+    torch = sys.modules["torch"]
+    moved = room[: now.numel()].view_as(now)
+    return torch.linalg.vector_norm(torch.sub(now, start, out=moved))
 
 
 def _compact(vector: Any) -> Any:

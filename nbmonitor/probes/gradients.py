@@ -17,6 +17,7 @@ import numpy as np
 
 from nbmonitor.groups import group_parameters
 from nbmonitor.probe import Context, Measured, Panel, Probe, Series, Step
+from nbmonitor.sampling import stride
 
 SAMPLES = 2048
 # On a CPU, a float32 sum of more than this many squares loses digits that one wants to see.
@@ -158,12 +159,8 @@ def _samples(weight: Any) -> Any:
         weight = weight.permute(sorted(range(weight.dim()), key=lambda d: -weight.stride(d)))
         if not weight.is_contiguous():
             return weight.new_empty(0)
-    stride = max(1, -(-weight.numel() // SAMPLES))
-    # A stride that shares a factor with the width would meet the same few columns in every row.
     width = weight.shape[-1] if weight.dim() else 1
-    while math.gcd(stride, width) > 1:
-        stride += 1
-    return weight.reshape(-1)[::stride]
+    return weight.reshape(-1)[:: stride(weight.numel(), SAMPLES, width)]
 
 
 def _norms_of(names: list[str], carried: float | None, host: Measured) -> dict[str, float]:
