@@ -4,7 +4,7 @@ import type { Link, Live, Traits } from "../src/model";
 import { packFrame } from "../src/pack";
 import { Store } from "../src/store";
 import { bucketed } from "../src/thin";
-import type { Control, Detail, SeriesSpec } from "../src/wire.gen";
+import type { Control, Detail, RunEvent, SeriesSpec } from "../src/wire.gen";
 
 export class FakeLive implements Live {
   readonly store = new Store();
@@ -53,10 +53,26 @@ export class FakeLive implements Live {
     this.#listeners.add(fn);
   }
 
-  put(key: string, meta: Record<string, unknown>, bytes = new Uint8Array(0)): void {
-    const head = { kind: "put" as const, seq: ++this.#seq, generation: 1, step: 0 };
-    const message = { ...head, key, dtype: "uint8", shape: [bytes.length], meta };
-    this.store.apply(message, [new DataView(bytes.buffer)]);
+  put(
+    key: string,
+    meta: Record<string, unknown>,
+    values:
+      | Uint8Array<ArrayBuffer>
+      | Int32Array<ArrayBuffer>
+      | Float32Array<ArrayBuffer> = new Uint8Array(0),
+    shape: number[] = [values.length],
+    step = 0,
+  ): void {
+    const head = { kind: "put" as const, seq: ++this.#seq, generation: 1, step };
+    const dtype = values.constructor.name.replace("Array", "").toLowerCase();
+    this.store.apply({ ...head, key, dtype, shape, meta }, [new DataView(values.buffer)]);
+  }
+
+  /** One more event, at once. */
+  event(kind: string, step: number, data: RunEvent["data"]): void {
+    const offset = this.store.eventCount;
+    const events = [{ kind, step, time: 1_760_000_000 + step, data }];
+    this.store.apply({ kind: "event", seq: ++this.#seq, generation: 1, offset, events }, []);
   }
 
   /** `values` at steps 0, 1, …, every `size` rows in a bucket if it is more than one. */

@@ -58,7 +58,7 @@ function row(ctx: ViewContext, alert: Alert, put: boolean): HTMLElement {
     const what = put ? "show it among the open ones again" : "put it away until it is raised again";
     const away = h(
       "button",
-      { type: "button", class: "nbm-button nbm-away", title: what },
+      { type: "button", class: "nbm-button nbm-away", "data-control": "dismiss", title: what },
       put ? "↩" : "✕",
     );
     setAttr(away, "aria-label", `${put ? "Take back" : "Dismiss"}: ${alert.title}`);

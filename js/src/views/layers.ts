@@ -227,7 +227,7 @@ const layers: View = {
         empty.hidden = !none;
         map.hidden = none || asLines;
         host.hidden = none || !asLines;
-        legend.hidden = none;
+        legend.hidden = kind.hidden = scaled.hidden = none;
         if (none) return;
         if (asLines) {
           plot.lines = rows;

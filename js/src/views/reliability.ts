@@ -168,12 +168,15 @@ const reliability: View = {
           draw(context, ctx.palette(), area, bins, pick.at);
         }
         return () => {
-          const { ece, tokens, step } = (tensor?.meta ?? {}) as Record<string, number | undefined>;
-          const known = ece === undefined ? "" : `ECE ${ece.toFixed(3)}`;
-          const all = tokens === undefined ? "" : `${grouped(tokens)} tokens`;
+          const { ece, tokens, step } = (tensor?.meta ?? {}) as Record<
+            string,
+            number | null | undefined
+          >;
+          const known = typeof ece !== "number" ? "" : `ECE ${ece.toFixed(3)}`;
+          const all = typeof tokens !== "number" ? "" : `${grouped(tokens)} tokens`;
           const told = none
             ? ""
-            : dotted(known, all, step !== undefined && `step ${grouped(step)}`);
+            : dotted(known, all, typeof step === "number" && `step ${grouped(step)}`);
           setText(legend, told);
           const said = none ? "" : pick.at === null ? leaning(bins) : binText(bins, pick.at);
           setText(note, said || " ");
