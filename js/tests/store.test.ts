@@ -212,6 +212,30 @@ describe("restore", () => {
     expect(loss?.rows).toBe(rows + 2);
   });
 
+  test("takes the tensors of the golden history, unless it has newer ones", () => {
+    const store = new Store();
+    const put = (step: number, values: number[]) => {
+      const head = { kind: "put" as const, seq: 1, generation: 2, key: "fixed_eval/counts", step };
+      const bytes = new DataView(Int32Array.from(values).buffer);
+      store.apply({ ...head, dtype: "int32", shape: [values.length], meta: {} }, [bytes]);
+    };
+    store.restore(golden("history.bin"));
+    const told = (key: string) => store.tensor(`fixed_eval/${key}`);
+    expect([...told("counts")!.data]).toEqual([1, 2, 300]);
+    expect([told("state")?.data.length, told("state")?.meta.share]).toEqual([0, 0.5]);
+    expect([...told("bins")!.data]).toEqual([0, 0.25, 0.5, 0.75, 1, 1.25]);
+    expect(told("bins")?.shape).toEqual([2, 3]);
+    put(99, [7]);
+    store.restore(golden("history.bin"));
+    expect([...told("counts")!.data]).toEqual([7]);
+  });
+
+  test("a history whose tensors are cut short says so", () => {
+    const whole = golden("history.bin");
+    const cut = new DataView(whole.buffer, whole.byteOffset, whole.byteLength - 24);
+    expect(() => new Store().restore(cut)).toThrow("cut short");
+  });
+
   test("a history with only the latest events goes on from their number", () => {
     const store = new Store();
     const header: HistoryHeader = {

@@ -10,6 +10,15 @@ import { FakeLive } from "../live";
 import { runFrames } from "./page";
 
 export const PALETTE = {
+  bg: "#0a0e1a",
+  grid: "#1a2a3a",
+  border: "#1a3a4a",
+  loss: "#39ff14",
+  lr: "#00ffff",
+  eval: "#ff00ff",
+  glow: 0,
+  font: "11px monospace",
+  hues: ["#00ffff", "#ff8c1a"],
   panel: "#0d1420",
   gauge: "#00ffff",
   grad: "#ffd700",
@@ -18,7 +27,7 @@ export const PALETTE = {
   label: "#8fa3b5",
   readout: "#e0e0e0",
   heat: ["#101a2b", "#fdfb9c"],
-} as Palette;
+} satisfies Palette;
 
 export const panel = (id: string, rest: Partial<PanelSpec> = {}): PanelSpec => ({
   id,
@@ -75,6 +84,12 @@ export function mounted(view: View, rest: Partial<PanelSpec> = {}) {
   };
   const key = (target: Element | null, name: string) =>
     target?.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
+  /** End it, and look no further: uPlot removes its listeners itself. */
+  const close = () => {
+    end.abort();
+    added.mockRestore();
+    el.remove();
+  };
   /** End it; every listener must have hung on a signal that is aborted now. */
   const leave = () => {
     end.abort();
@@ -90,5 +105,5 @@ export function mounted(view: View, rest: Partial<PanelSpec> = {}) {
     added.mockRestore();
     el.remove();
   };
-  return { el, live, ui, shown, key, leave };
+  return { el, live, ui, shown, key, leave, close };
 }
