@@ -43,7 +43,20 @@ def join(probes: Iterable[Probe], session: Session, between: Callable[[], None])
 
 
 def choose(probes: Iterable[Probe], data: Any, every: int | None, patterns: Any) -> None:
-    """Give the probe its fixed set; see `FixedEval.use`."""
+    """Give the probe its fixed set; see `FixedEval.use`.
+
+    Raises
+    ------
+    TypeError
+        If there is none, but something is said about it; and what `FixedEval.use` raises.
+    """
+    if data is None:
+        given = {"eval_every": every, "patterns": patterns}
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            msg = f"{' and '.join(extra)} need a fixed set: fixed_eval=…"
+            raise TypeError(msg)
+        return
     for probe in probes:
         if isinstance(probe, FixedEval):
             probe.use(data, every=every, patterns=patterns)

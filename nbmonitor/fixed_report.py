@@ -170,7 +170,7 @@ def _text(
             "prompt": _short(prompt),
             "expected": classes.get(wanted, str(wanted)),
             "got": classes.get(said, str(said)),
-            "whole": True,
+            "decoded": True,
         }
     if verdict.decoded is None:
         got, whole = verdict.begins, False
@@ -181,8 +181,8 @@ def _text(
         "prompt": _short(prompt),
         "expected": _short(encoder.decode(encoded.answer)),
         "got": _short(text if whole else f"{text} …"),
-        # Where only the beginning is known, "…" follows it.
-        "whole": whole,
+        # Whether the model was let answer; else it is the beginning that is proved.
+        "decoded": verdict.decoded is not None,
     }
 
 

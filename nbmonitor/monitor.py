@@ -127,8 +127,7 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         # Of the processes of a distributed training, the first one shows and records.
         self._leads = ranks.place().leads
         everywhere = [*discover(), *probes]
-        if fixed_eval is not None:
-            fixed_evaluation.choose(everywhere, fixed_eval, eval_every, patterns)
+        fixed_evaluation.choose(everywhere, fixed_eval, eval_every, patterns)
         wanted = [p for p in everywhere if self._leads or getattr(p, "every_rank", True)]
         self._engine = Engine(self._run, wanted)
         from nbmonitor.judging import Judging

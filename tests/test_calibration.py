@@ -30,8 +30,9 @@ def reference(logits, targets):
 def scored(logits, targets, chunk=7):
     sums = Sums(torch.device("cpu"))
     logits, targets = torch.tensor(logits, dtype=torch.float32), torch.tensor(targets)
+    order = torch.arange(len(targets))
     scores = [
-        sums.add(logits[at : at + chunk].clone(), targets[at : at + chunk])
+        sums.add(logits[at : at + chunk].clone(), targets[at : at + chunk], order[at : at + chunk])
         for at in range(0, len(targets), chunk)
     ]
     return sums, [torch.cat(parts) for parts in zip(*scores, strict=True)]

@@ -71,7 +71,7 @@ def test_what_is_wrong_is_said(data, error, said):
 def test_a_broken_line_is_named(tmp_path):
     path = tmp_path / "set.jsonl"
     path.write_text('{"text": "a"}\n{"text": ')
-    with pytest.raises(ValueError, match="line 2 of .*set.jsonl is no JSON"):
+    with pytest.raises(ValueError, match=r"line 2 of .*set\.jsonl is no JSON"):
         load(path)
     (tmp_path / "set.json").write_text("{}")
     with pytest.raises(ValueError, match="no list of records"):

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from tests.tiny import VOCAB
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<user>", "<model>")
-WORDS = tuple("abcdefghijklmnopqrstuvwxyz0123456789") + ("why", "code", "copy", "=", "+", "?")
+WORDS = (*"abcdefghijklmnopqrstuvwxyz0123456789", "why", "code", "copy", "=", "+", "?")
 TEMPLATE = (
     "{% for m in messages %}{{ '<user> ' if m.role == 'user' else '<model> ' }}{{ m.content }}"
     " </s> {% endfor %}{% if add_generation_prompt %}<model> {% endif %}"

@@ -48,19 +48,25 @@ def padded(rows: Sequence[list[int]], fill: int, *, left: bool = False) -> tuple
     return torch.tensor(ids), torch.tensor(mask)
 
 
-def places(group: Sequence[Encoded], width: int, shift: int) -> tuple[list[int], list[int]]:
+def places(
+    group: Sequence[Encoded], width: int, shift: int
+) -> tuple[list[int], list[int], list[int]]:
     """Where each expected token is predicted, in the flattened (rows * width), and which it is.
+
+    And third, the row of each.
 
     `shift` is 1 where a position predicts the next one, 0 where targets are shifted already.
     """
     at: list[int] = []
     tokens: list[int] = []
+    rows: list[int] = []
     for row, example in enumerate(group):
         for column, token in enumerate(example.targets[shift:]):
             if token != IGNORED:
                 at.append(row * width + column)
                 tokens.append(token)
-    return at, tokens
+                rows.append(row)
+    return at, tokens, rows
 
 
 def counted(example: Encoded, shift: int) -> int:

@@ -160,17 +160,18 @@ class Evaluation:
     ) -> None:
         torch = sys.modules["torch"]
         inputs, width = self._inputs(group)
-        at, tokens = places(group, width, self._shift)
+        at, tokens, rows = places(group, width, self._shift)
         if not at:
             verdicts.update((example.index, Verdict(float("nan"))) for example in group)
             return
         wanted = torch.tensor(tokens, device=self._device)  # (n,)
+        owners = torch.tensor(rows, device=self._device)  # (n,)
         parts: list[Any] = []
         eps = 0.0
         for part, logits in self._logits(inputs, torch.tensor(at, device=self._device)):
             self._vocabulary = logits.shape[-1]
             eps = max(eps, self._reader.eps)
-            scores = sums.add(logits, wanted[part])
+            scores = sums.add(logits, wanted[part], owners[part])
             parts.append(
                 torch.stack([value.to(sums.totals.dtype) for value in scores]).cpu()
             )  # (5, m)

@@ -21,11 +21,12 @@ class Scores(NamedTuple):
     loss: Any  # (n,)
     # Whether the expected token has the highest logit; of equals the first one counts.
     hit: Any  # (n,)
-    # By how much the expected token leads the next best (> 0) or trails the best (<= 0).
+    # By how much the expected token leads the best of the others (> 0), or trails it.
     lead: Any  # (n,)
     # The highest logit.
     top: Any  # (n,)
-    # Which token has it.
+    # Which token has it: at least where an example is wrong for the first time in the chunk;
+    # elsewhere it may be -1.
     choice: Any  # (n,)
 
 
@@ -44,8 +45,9 @@ class Sums:
         self._edges = torch.linspace(0, 1, BINS + 1, device=device)[1:-1]  # (BINS - 1,)
         self.totals = torch.zeros(4, dtype=kind, device=device)  # tokens, loss, hits, entropy
         self.bins = torch.zeros(3, BINS, dtype=kind, device=device)  # count, confidence, hits
+        self._room: Any = None
 
-    def add(self, logits: Any, targets: Any) -> Scores:
+    def add(self, logits: Any, targets: Any, groups: Any) -> Scores:
         """Score a chunk.
 
         Parameters
@@ -54,42 +56,40 @@ class Sums:
             (n, vocabulary), float32; overwritten.
         targets
             (n,) int64.
+        groups
+            (n,) int64, ascending: which rows belong to one example.
         """
         torch = sys.modules["torch"]
         rows = torch.arange(len(targets), device=targets.device)  # (n,)
         expected = logits[rows, targets]  # (n,)
-        top, choice = logits.max(-1)  # (n,)
-        hit = choice == targets  # (n,)
-        lead = expected - top  # (n,)
-        self._lead_of_hits(logits, targets, hit, lead)
-        # Where everything is -inf, the difference would be nan without being anyone's fault.
+        logits[rows, targets] = -torch.inf
+        best = logits.amax(-1)  # (n,), of the others
+        logits[rows, targets] = expected
+        lead = expected - best  # (n,)
+        top = torch.maximum(expected, best)  # (n,)
+        hit = lead > 0  # (n,)
+        # Of two equals, decoding takes the first.
+        tied = (lead == 0).nonzero()[:, 0]  # (t,)
+        if len(tied):
+            hit[tied] = logits[tied].argmax(-1) == targets[tied]
+        choice = _choices(logits, targets, hit, groups)  # (n,)
         shifted = logits.sub_(top[:, None])  # (n, v), highest is 0
         shifted.clamp_(min=-1e4)  # e^-10000 is 0; 0 · -inf would be nan
-        powers = shifted.exp()  # (n, v)
-        mass = powers.sum(-1)  # (n,), at least 1
-        entropy = mass.log() - torch.linalg.vecdot(powers, shifted) / mass  # (n,)
-        confidence = mass.reciprocal()  # (n,)
-        loss = mass.log() + top - expected  # (n,)
+        shares = self._softmax(shifted)  # (n, v)
+        confidence = shares.amax(-1)  # (n,)
+        mass = -confidence.log()  # (n,), log-sum-exp of what was shifted
+        entropy = mass - torch.linalg.vecdot(shares, shifted)  # (n,)
+        loss = mass - (expected - top)  # (n,)
         self._book(loss, hit, entropy, confidence)
         return Scores(loss, hit, lead, top, choice)
 
-    def _lead_of_hits(self, logits: Any, targets: Any, hit: Any, lead: Any) -> None:
-        """Find the second best where the expected token is the best."""
+    def _softmax(self, logits: Any) -> Any:
+        """Softmax into memory that is kept: to ask for it anew takes as long as to fill it."""
         torch = sys.modules["torch"]
-        where = hit.nonzero()[:, 0]  # (h,)
-        if len(where) == 0:
-            return
-        best = logits[where, targets[where]]  # (h,)
-        if len(where) * 4 > len(targets):
-            # In place on all rows, and back: a copy would take as long.
-            logits[where, targets[where]] = -torch.inf
-            second = logits.amax(-1)[where]  # (h,)
-            logits[where, targets[where]] = best
-        else:
-            some = logits[where]  # (h, v)
-            some[torch.arange(len(where), device=where.device), targets[where]] = -torch.inf
-            second = some.amax(-1)  # (h,)
-        lead[where] = best - second
+        room = self._room
+        if room is None or room.shape[1] != logits.shape[1] or len(room) < len(logits):
+            room = self._room = torch.empty_like(logits)  # (n, v)
+        return torch.softmax(logits, -1, out=room[: len(logits)])
 
     def _book(self, loss: Any, hit: Any, entropy: Any, confidence: Any) -> None:
         torch = sys.modules["torch"]
@@ -105,3 +105,17 @@ class Sums:
 def chunk_rows(vocabulary: int) -> int:
     """Rows of logits that one chunk holds."""
     return max(1, CHUNK_BYTES // (4 * max(1, vocabulary)))
+
+
+def _choices(logits: Any, targets: Any, hit: Any, groups: Any) -> Any:
+    """Which token has the highest logit; on a CPU, where that takes long, only where it counts."""
+    torch = sys.modules["torch"]
+    if not logits.is_cpu:
+        return logits.argmax(-1)  # (n,)
+    wrong = (~hit).nonzero()[:, 0]  # (w,)
+    first = torch.ones_like(wrong, dtype=torch.bool)  # (w,)
+    first[1:] = groups[wrong][1:] != groups[wrong][:-1]
+    rows = wrong[first]
+    choice = torch.where(hit, targets, -1)  # (n,)
+    choice[rows] = logits[rows].argmax(-1)
+    return choice

@@ -204,7 +204,8 @@ class FixedEval(Probe):
 
     def on_step(self, step: Step) -> Measured:
         """Evaluate."""
-        return self._evaluate(step, _DECODED)
+        last = step.number == self._context.total_steps
+        return self._evaluate(step, _DECODED_AT_LEISURE if last else _DECODED)
 
     def on_evaluate(self, step: Step) -> Measured | None:
         """Evaluate, unless it was done at this step."""
@@ -225,6 +226,21 @@ class FixedEval(Probe):
         with self._lock:
             if self._state and self._link():
                 self._put_state()
+
+    def unavailable(self) -> dict[str, str]:
+        """Text without a prompt has no answer to match."""
+        if self._examples and all(example.form == "text" for example in self._examples):
+            reason = "the records are plain text: there is no answer to match"
+            return dict.fromkeys(
+                (
+                    "fixed_eval/exact_match",
+                    "fixed_eval/teacher_forced_match",
+                    "pattern/*/exact_match",
+                    "fixed_eval/patterns",
+                ),
+                reason,
+            )
+        return {}
 
     # ------------------------------------------------------------------ one evaluation
 
