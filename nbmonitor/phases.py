@@ -27,6 +27,8 @@ _BROKEN = 31.0
 # Standard errors of a slope that is one; share of the average fall that is still rapid (more to
 # become so again), and that is still a fall at all.
 _SURE, _CLEARLY, _RAPID, _AGAIN, _FALLING = 3.0, 5.0, 0.4, 0.7, 0.02
+# …where it was flat.
+_FALLING_AGAIN = 0.06
 # A stretch is flat when its slope, with two standard errors, is surely less than this share.
 _SLIGHT = 0.15
 # Share of their largest motion at which weights have come to rest.
@@ -37,6 +39,8 @@ _NOTHING = 0.02
 _FLAT, _FLAT_SHARE = 60, 0.15
 # Steps, and share of the run, without any fall after which a training is stuck.
 _STUCK, _STUCK_SHARE = 300, 0.1
+# Share of the steps so far after which a break no longer tells where a new phase begins.
+_STALE = 0.25
 # A phase lasts at least this share of the steps so far before calmer ones replace it.
 _LASTS = 0.05
 _Judged = tuple[str, str, float | None]
@@ -75,8 +79,8 @@ class Phases:
         self._first: tuple[float, float] | None = None
         self._best = np.inf
         self._noise = 0.0
-        self._change = 0
-        self._gap, self._held = Generalisation(), 0
+        self._change = -1
+        self._gap, self._held, self._turned = Generalisation(), 0, 0
         self._peak_rate = self._peak_motion = 0.0
         self._motion_at: tuple[int, float] | None = None
         self._motion: float | None = None
@@ -87,6 +91,9 @@ class Phases:
         name, message, confidence = self._judge(seen)
         if name == self._name:
             self._candidate = name
+            # Decided, long after the last break: that has brought no other phase.
+            if message and seen.step - self._change > max(160, _STALE * seen.step):
+                self._change = -1
             return None
         # Seen twice, or there is none yet.
         if name != self._candidate and self._name:
@@ -98,6 +105,8 @@ class Phases:
             return None
         self._candidate = name
         began = self._change if self._change > self._start else seen.step - self.every
+        if name == "overfitting":
+            began = self._turned
         start = max(0 if not self._name else self._start + 1, min(began, seen.step))
         start = start if self._name else 0
         self._name, self._start = name, start
@@ -182,6 +191,7 @@ class Phases:
             return self._by_steps(seen) if few or not self._name else self._stay()
         turn = self._gap.turn(standing=self._name == "overfitting")
         if turn is not None:
+            self._turned = turn.best_step
             return "overfitting", _overfits(turn), turn.confidence
         x, y = np.array(self._x), np.array(self._y)
         began, high = self._first
@@ -206,6 +216,8 @@ class Phases:
         descent = max(descent, noise)
         speed = -trend.slope * (float(x[-1]) - began) / descent
         falls = trend.t < -_SURE and speed > _FALLING
+        if self._name in {"convergence", "plateau"}:
+            falls = trend.t < -_CLEARLY and speed > _FALLING_AGAIN
         told = (
             f"the loss falls at {100 * max(speed, 0):.0f} % of its average pace so far "
             f"({trend.slope:.2g} a step since step {int(x[-wide])}, now {level:.4g})"
@@ -259,7 +271,8 @@ class Phases:
         return name, text, None
 
     def _stay(self) -> _Judged:
-        return self._name or "initialization", "the first steps", None
+        """Leave it undecided."""
+        return self._name or "initialization", "" if self._name else "the first steps", None
 
 
 def _overfits(turn: Turn) -> str:

@@ -86,9 +86,9 @@ class Divergence(Rule):
     every = 10
     calm = 4
     recent = 20
-    # Of the descent from the start to the best level; in noise of single values, and times what
-    # their correlation adds. (The median of twenty independent ones has 0.28 of their noise.)
-    share, noises, strayed = 0.5, 3.0, 2.0
+    # Of the descent from the start to the best level; in noise of single values, times what their
+    # correlation adds. (The median of twenty independent ones has 0.28 of their noise.)
+    share, noises = 0.5, 3.0
 
     def begin(self, seen: Lookback) -> None:
         """Forget the levels."""
@@ -116,7 +116,7 @@ class Divergence(Rule):
             if len(before) < self.recent:
                 before = rows[1, : -self.recent]
             noise, strays = wander(before)
-            noise *= max(self.noises, self.strayed * strays)
+            noise *= self.noises * strays
             sure = larger(last[1], self._best)
             if rise > max(noise, 0.05 * abs(self._level)) and sure > 0.999:
                 above = level > self._start

@@ -36,13 +36,13 @@ class AdapterNotLearning(Rule):
         """Take the verdict of the adapters' own probe; without one, look for any drift."""
         if self._first is None:
             self._first = seen.step
-        truth = seen.meta(TRUTH) or {}
-        verdict = truth.get("verdict") or {}
-        state = verdict.get("state")
-        if state in {"not learning", "partly"}:
-            yield self._from(verdict, seen)
-            return
-        if state or seen.step - self._first < self.needed:
+        told = (seen.meta(TRUTH) or {}).get("adapters") or ()
+        for adapter in told:
+            verdict = adapter.get("verdict") or {}
+            if verdict.get("state") in {"not learning", "partly"}:
+                name = str(adapter.get("name", ""))
+                yield self._from(verdict, seen, name if len(told) > 1 else "")
+        if told or seen.step - self._first < self.needed:
             return
         keys = [*seen.matching(_DRIFT), *seen.matching(_DELTA)]
         moved = [key for key in keys if seen.last(key)]
@@ -64,16 +64,19 @@ class AdapterNotLearning(Rule):
                 value=0.0,
             )
 
-    def _from(self, verdict: Mapping[str, Any], seen: Lookback) -> Finding:
+    def _from(self, verdict: Mapping[str, Any], seen: Lookback, name: str) -> Finding:
         reasons = [r for r in verdict.get("reasons") or () if isinstance(r, Mapping)]
         partly = verdict["state"] == "partly"
         said = "; ".join(str(r.get("text") or r.get("title", "")).rstrip(".") for r in reasons)
         actions = [str(r["action"]) for r in reasons if r.get("action")]
+        who = f"adapter {name}" if name else "the adapter"
+        title = f"Part of {who} does not learn" if partly else f"{who} does not learn"
         return self.finding(
-            "Part of the adapter does not learn" if partly else "The adapter does not learn",
+            title[0].upper() + title[1:],
             f"{said or 'the adapter is where it began'}.",
             " ".join(dict.fromkeys(actions)) or "Stop, and check what is trainable.",
             severity="warning" if partly else "critical",
+            id=f"adapter_{name}" if name else "adapter",
             panel="lora_truth",
             window=(self._first or 0, seen.step),
             confidence=1.0,
