@@ -120,14 +120,14 @@ describe("a line chart", () => {
   test("tells lines of one name apart by what stands before it", () => {
     const live = new FakeLive();
     const keys = ["fixed_eval/exact_match", "pattern/math/exact_match", "pattern/code/exact_match"];
-    keys.forEach((key, id) => live.rows(spec(id, key), [1]));
+    for (const [id, key] of keys.entries()) live.rows(spec(id, key), [1]);
     expect(namesOf(keys.map((key) => live.store.series(key)!))).toEqual([
       "exact match",
       "math",
       "code",
     ]);
     const dead = ["dead/0/share", "dead/3/share"];
-    dead.forEach((key, id) => live.rows(spec(id + 9, key), [1]));
+    for (const [id, key] of dead.entries()) live.rows(spec(id + 9, key), [1]);
     expect(namesOf(dead.map((key) => live.store.series(key)!))).toEqual(["0", "3"]);
   });
 

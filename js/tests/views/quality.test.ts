@@ -236,7 +236,7 @@ describe("the adapters", () => {
     o: null,
     mlp: null,
     relative: q === null ? null : q / 10,
-    effective_rank: q === null ? null : 3.14159,
+    effective_rank: q === null ? null : 2.71999,
   });
   const adapter = (name: string, state: string) => ({
     name,
@@ -274,7 +274,7 @@ describe("the adapters", () => {
     const slider = el.querySelector("[role=slider]");
     key(slider, "ArrowRight");
     await shown();
-    expect(legend()).toBe("layer 0 · Δ q 0.100 · ‖ΔW‖/‖W‖ 1 % · rank 3.14");
+    expect(legend()).toBe("layer 0 · Δ q 0.100 · ‖ΔW‖/‖W‖ 1 % · rank 2.72");
     key(slider, "End");
     await shown();
     expect(legend()).toBe("outside");
