@@ -17,7 +17,7 @@ from nbmonitor.taps import COMPILED, Taps, compiled, due
 
 KEY = "train/token_entropy"
 TOKENS = 128
-_CHUNK = 32
+_CHUNK = 8
 _LOGGED = "train/entropy"
 _IGNORED = -100
 # Knuth's multiplicative hash: spreads positions without a random number of the training's.
@@ -107,9 +107,7 @@ class TokenEntropy(Probe):
         total = counts.new_zeros(())
         vocabulary = logits.reshape(-1, logits.shape[-1])  # (positions, vocabulary)
         for part, weight in zip(rows.split(_CHUNK), counts.split(_CHUNK), strict=True):
-            chosen = self._scaled(vocabulary[part].float())  # (at most 32, vocabulary)
-            # entr(0) is 0, where -p·ln p would be NaN: logits may be -Inf.
-            entropy = torch.special.entr(chosen.softmax(-1)).sum(-1)  # (at most 32,)
+            entropy = _entropies(self._scaled(vocabulary[part].float()))  # (at most 8,)
             total = total + torch.where(weight > 0, entropy, 0.0).sum()
         self._sums.append((total, counts.sum()))
 
@@ -168,6 +166,19 @@ class TokenEntropy(Probe):
     def unavailable(self) -> Mapping[str, str]:
         """Say why there is no entropy."""
         return {KEY: self._reason} if self._reason else {}
+
+
+def _entropies(logits: Any) -> Any:
+    """Return ln Σeˣ - Σx·eˣ / Σeˣ of each row, x less its maximum: (rows, vocabulary) to (rows,).
+
+    What is -Inf counts as so small that its share is 0, because 0·Inf would be NaN.
+    """
+    torch = sys.modules["torch"]
+    # In place: these are our own copies, and fresh memory costs as much as the rest.
+    low = logits.sub_(logits.amax(-1, keepdim=True)).clamp_(min=-1e4)  # (rows, vocabulary)
+    shares = low.exp()  # (rows, vocabulary)
+    whole = shares.sum(-1)  # (rows,)
+    return whole.log() - torch.linalg.vecdot(shares, low) / whole
 
 
 def _head_of(model: Any) -> Any:
