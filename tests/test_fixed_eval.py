@@ -11,6 +11,7 @@ import transformers
 
 from nbmonitor.capture import evaluation as module
 from nbmonitor.capture import head, scoring
+from nbmonitor.capture.decoding import cut, decode
 from nbmonitor.capture.evaluation import Evaluation
 from nbmonitor.capture.kind import kind_of, processors, sharded
 from nbmonitor.capture.undisturbed import undisturbed
@@ -208,19 +209,27 @@ def test_long_and_short_rows_are_grouped_and_scored_in_small_chunks(monkeypatch)
     check(evaluated(model, encoded), naive(model, encoded), encoded)
 
 
-def test_a_model_that_hides_what_it_does_to_its_logits_gives_all_of_them():
+def test_a_model_that_hides_what_it_does_to_its_logits_gives_all_of_them(monkeypatch):
+    sizes = []
+
     class Odd(type(decoder("gpt2"))):
         def forward(self, *args, **kwargs):
             out = super().forward(*args, **kwargs)
             out.logits = out.logits * 1.5
+            sizes.append(out.logits[..., 0].numel())
             return out
 
     plain = decoder("gpt2")
     odd = Odd(plain.config)
     odd.load_state_dict(plain.state_dict())
     encoded = encode(tasks())
+    monkeypatch.setattr(module, "_FULL_BYTES", 4 * VOCAB * 30)
     outcome = evaluated(odd, encoded)
     assert "its config doesn't tell" in outcome.note
+    # The first try, of all rows and one position, and then few rows with all of theirs.
+    assert sizes[0] == 1
+    assert max(sizes[1:]) <= 30
+    sizes.clear()
     check(outcome, naive(odd, encoded), encoded)
 
 
@@ -384,3 +393,21 @@ def test_a_dynamic_position_buffer_still_trains_afterwards():
     evaluated(model, [Encoded(0, list(range(3, 30)), list(range(3, 30)), None)])
     ids = torch.tensor([list(range(3, 40))])
     model(input_ids=ids, labels=ids).loss.backward()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "t5"])
+def test_decoding_many_prompts_at_once_is_decoding_each_alone(kind):
+    """Prompts of different lengths are padded on the left, and positions count from their start."""
+    model = tiny_model(kind).eval()
+    form = "seq2seq" if kind == "t5" else "causal"
+    encoded = encode(tasks(), form, ends=(2,))
+    torch.manual_seed(1)
+    for parameter in model.parameters():
+        parameter.data.mul_(3.0)  # so that answers differ
+    with torch.no_grad():
+        found = decode(model, encoded, form, fill=0)
+    answers = {index: cut(row, (2,))[0] for index, row in found.items()}
+    for example in encoded:
+        alone = cut(greedy(model, example, form), (2,))[0]
+        assert answers[example.index][: len(alone)] == alone
+    assert len({tuple(answer) for answer in answers.values()}) > 3

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from nbmonitor import TrainingMonitor
+from nbmonitor.controls import NAMES
 from nbmonitor.probes import fixed_eval as module
+from nbmonitor.trainer_steering import TrainerSteering
 from tests.steering import At, answers, applied, available, click
 from tests.tiny import RandomText, tiny_model, tiny_trainer
 from tests.words import tasks, tokenizer
@@ -367,3 +369,24 @@ def test_gradient_checkpointing_stays(train):
         train(model=model, gradient_checkpointing=True, max_steps=3)
         assert model.training
         assert model.is_gradient_checkpointing
+
+
+def test_a_plain_loops_control_evaluates_the_fixed_set():
+    model = tiny_model("llama")
+    options = {"fixed_eval": {"data": tasks(), "tokenizer": tokenizer()}, "run_dir": False}
+    monitor = TrainingMonitor(**options)
+    monitor.watch(model)
+    monitor.step(1.0)
+    monitor.evaluate()
+    monitor.step(1.0)
+    assert steps(monitor) == [1, 2]
+    assert "fixed set evaluated" in answers(monitor)[-1][2]
+    monitor.close()
+
+
+def test_where_no_control_is_possible_the_fixed_set_makes_none(train, monkeypatch):
+    reason = "the training has 2 processes"
+    monkeypatch.setattr(TrainerSteering, "obstacles", lambda self: dict.fromkeys(NAMES, reason))
+    monitor, _ = train(deeds={"s2": click("evaluate")})
+    assert steps(monitor) == [1, 3, 6]
+    assert answers(monitor)[0][1:] == ("refused", reason)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nbmonitor.calibration import BINS
 from nbmonitor.capture.batches import counted, grouped, padded, places
 from nbmonitor.capture.decoding import can_decode, decode
-from nbmonitor.capture.head import HeadReader
+from nbmonitor.capture.head import AllNeeded, HeadReader
 from nbmonitor.capture.kind import processors
 from nbmonitor.capture.scoring import CHUNK_BYTES, Sums
 from nbmonitor.capture.undisturbed import device_of
@@ -88,7 +88,9 @@ class Evaluation:
         self._device = device_of(model)
         self._reader = HeadReader(model)
         self._shift = 1 if kind == "causal" else 0
-        self._vocabulary = 0
+        config = model.config
+        text = config.get_text_config() if hasattr(config, "get_text_config") else config
+        self._vocabulary = int(getattr(text, "vocab_size", 0) or 0)
         # Settings of generation because of which everything has to be decoded.
         self._processors = processors(model) if kind != "classes" else []
         self._cache = {"use_cache": False} if hasattr(model.config, "use_cache") else {}
@@ -142,6 +144,9 @@ class Evaluation:
             before = sums.totals.clone(), sums.bins.clone()
             try:
                 self._score(part, sums, verdicts, doubtful)
+            except AllNeeded:
+                sums.totals, sums.bins = before
+                self._safely(part, sums, verdicts, doubtful)
             except torch.OutOfMemoryError:
                 if len(part) == 1:
                     raise
@@ -169,7 +174,6 @@ class Evaluation:
         parts: list[Any] = []
         eps = 0.0
         for part, logits in self._logits(inputs, torch.tensor(at, device=self._device)):
-            self._vocabulary = logits.shape[-1]
             eps = max(eps, self._reader.eps)
             scores = sums.add(logits, wanted[part], owners[part])
             parts.append(

@@ -21,6 +21,10 @@ from nbmonitor.capture.scoring import chunk_rows
 _EXACT = 64
 
 
+class AllNeeded(Exception):  # noqa: N818 - nothing has gone wrong
+    """The model turned out to need all of its logits: smaller batches are due."""
+
+
 class HeadReader:
     """Runs a model and yields logits of chosen positions.
 
@@ -60,13 +64,19 @@ class HeadReader:
         ------
         (slice, tensor)
             Which of `places`, and their logits, (m, vocabulary) float32, to be overwritten.
+
+        Raises
+        ------
+        AllNeeded
+            Once, before anything is yielded, when `fallback` has just got its reason.
         """
         if not self.fallback:
             kept, own, precision = self._run(inputs)
             if kept is not None:
                 yield from self._chunks(kept, own, precision, places)
-                if not self.fallback:
-                    return
+            if self.fallback:
+                raise AllNeeded
+            return
         logits = self._model(**inputs).logits
         self.eps = max(_eps(logits), _eps(next(self._model.parameters())))
         flat = logits.reshape(-1, logits.shape[-1])  # (rows * width, v)
