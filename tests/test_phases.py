@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -26,7 +27,7 @@ class Turning(Training):
 
     def clean(self, at: float) -> float:
         points = [(0, 4.0), (200, 4.0), (600, 1.8), (1500, 1.2), (1e9, 1.2)]
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in itertools.pairwise(points):
             if at <= x1:
                 return y0 + (y1 - y0) * (at - x0) / (x1 - x0)
         raise AssertionError
