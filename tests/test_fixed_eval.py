@@ -1,7 +1,6 @@
 """A fixed evaluation of real models: what it measures, against naive code in float64."""
 
 import math
-import random
 import warnings
 
 import numpy as np
@@ -13,7 +12,7 @@ from nbmonitor.capture import evaluation as module
 from nbmonitor.capture import head, scoring
 from nbmonitor.capture.decoding import cut, decode
 from nbmonitor.capture.evaluation import Evaluation
-from nbmonitor.capture.kind import kind_of, processors, sharded
+from nbmonitor.capture.kind import processors
 from nbmonitor.capture.undisturbed import undisturbed
 from nbmonitor.encoding import IGNORED, Encoded, Encoder
 from nbmonitor.fixed_set import load
@@ -309,19 +308,6 @@ def test_classifier():
     assert outcome.verdicts[0].forced is None
 
 
-def test_models_that_answer_no_prompt_say_so():
-    assert kind_of(tiny_model("llama")) == ("causal", "")
-    assert kind_of(tiny_model("t5")) == ("seq2seq", "")
-    for kind, said in (("bert", "fills in masks"), ("vit", "predicts no tokens")):
-        assert said in kind_of(tiny_model(kind))[1]
-    assert "has no config" in kind_of(torch.nn.Linear(1, 1))[1]
-    body = tiny_model("llama").model
-    assert "predicts no tokens" in kind_of(body)[1]
-    assert sharded(body) == ""
-    next(body.parameters()).ds_id = 0
-    assert "ZeRO-3" in sharded(body)
-
-
 def test_an_adapter_on_the_model_takes_part():
     peft = pytest.importorskip("peft")
     model = decoder("llama")
@@ -344,55 +330,6 @@ def test_autocast_is_the_models_own():
     assert not outcome.note
     assert outcome.loss != plain.loss
     assert outcome.loss == pytest.approx(plain.loss, rel=1e-2)
-
-
-def legacy():
-    """The random state that everybody shares."""
-    return np.random.get_state()[1].tolist()  # noqa: NPY002 - what others use
-
-
-def test_nothing_of_the_training_is_disturbed():
-    model = tiny_model("gpt2")
-    model.train()
-    model.transformer.h[0].eval()  # kept so by its user
-    modes = [m.training for m in model.modules()]
-    loss = model(input_ids=torch.tensor([[3, 4, 5]]), labels=torch.tensor([[3, 4, 5]])).loss
-    loss.backward()
-    grads = [p.grad.clone() for p in model.parameters()]
-    hooks = [len(m._forward_pre_hooks) for m in model.modules()]
-    states = random.getstate(), legacy(), torch.get_rng_state().tolist()
-    with undisturbed(model):
-        random.random(), np.random.rand(), torch.rand(3)  # noqa: NPY002 - what others use
-        assert not torch.is_grad_enabled()
-        Evaluation(model, "causal", 0).run(encode(tasks(4)))
-    assert states == (
-        random.getstate(), legacy(), torch.get_rng_state().tolist()
-    )  # fmt: skip
-    assert [m.training for m in model.modules()] == modes
-    assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), grads, strict=True))
-    assert [len(m._forward_pre_hooks) for m in model.modules()] == hooks
-    assert torch.is_grad_enabled()
-    with pytest.raises(KeyboardInterrupt), undisturbed(model):
-        raise KeyboardInterrupt
-    assert [m.training for m in model.modules()] == modes
-
-
-def test_inside_autocast_no_weight_is_left_without_its_gradient():
-    """A cast weight that autocast kept from an evaluation would have no gradient."""
-    model = tiny_model("llama")
-    ids = torch.tensor([[3, 4, 5]])
-    with torch.autocast("cpu", torch.bfloat16):
-        evaluated(model, encode(tasks(4)))
-        model(input_ids=ids, labels=ids).loss.backward()
-    assert all(p.grad is not None for p in model.parameters())
-
-
-def test_a_dynamic_position_buffer_still_trains_afterwards():
-    model = tiny_model("llama", rope_scaling={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4},
-                       max_position_embeddings=8)  # fmt: skip
-    evaluated(model, [Encoded(0, list(range(3, 30)), list(range(3, 30)), None)])
-    ids = torch.tensor([list(range(3, 40))])
-    model(input_ids=ids, labels=ids).loss.backward()
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "t5"])

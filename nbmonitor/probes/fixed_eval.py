@@ -19,8 +19,9 @@ from nbmonitor.best import Result, nearest
 from nbmonitor.calibration import BINS
 from nbmonitor.capture import kind as kinds
 from nbmonitor.capture.evaluation import Evaluation, Outcome
+from nbmonitor.capture.preparation import Preparation
 from nbmonitor.capture.undisturbed import undisturbed
-from nbmonitor.encoding import Encoded, Encoder
+from nbmonitor.encoding import Encoded
 from nbmonitor.fixed_set import Example, load
 from nbmonitor.patterns import Grid, Patterns
 from nbmonitor.probe import Batch, Context, Measured, Panel, Probe, Series, Step
@@ -148,9 +149,7 @@ class FixedEval(Probe):
         self._context = context
         self._kind = ""
         self._tokenizer = self._own_tokenizer or context.tokenizer
-        self._encoded: list[Encoded] = []
-        self._encoder = Encoder(None, "causal")
-        self._end_tokens: tuple[int, ...] = ()
+        self._prepared: Preparation | None = None
         self._ended: bool | None = None
         self._results: list[Result] = []
         self._state: dict[str, Any] = {}
@@ -248,12 +247,14 @@ class FixedEval(Probe):
         started = time.perf_counter()
         model = self._context.model
         try:
-            if not self._encoded:
-                self._encode(model)
+            if self._prepared is None:
+                self._prepared = self._prepare(model)
+            encoded = self._prepared.encoded
             with undisturbed(model):
-                evaluation = Evaluation(model, self._kind, self._fill(), self.links.between)
-                outcome = evaluation.run(self._encoded)
-                answered = [e for e in self._encoded if outcome.verdicts[e.index].exact is not None]
+                fill = self._prepared.fill
+                evaluation = Evaluation(model, self._kind, fill, self.links.between)
+                outcome = evaluation.run(encoded)
+                answered = [e for e in encoded if outcome.verdicts[e.index].exact is not None]
                 grid, failures = self._sorted(answered, outcome)
                 open_ = failures.undecoded(outcome, decoded) if self._kind != "classes" else []
                 if open_:
@@ -273,48 +274,18 @@ class FixedEval(Probe):
         grid = Grid(names, [len(e.ids) if classes else len(e.answer) for e in answered])
         return grid, fixed_report.Failures(grid, outcome, answered)
 
-    def _fill(self) -> int:
-        pad = getattr(getattr(self._tokenizer, "tokenizer", self._tokenizer), "pad_token_id", None)
-        pad = self._context.pad_token_id if pad is None else pad
-        pad = getattr(self._context.model.config, "pad_token_id", None) if pad is None else pad
-        # Any token will do where nothing looks: it is masked.
-        return pad if isinstance(pad, int) else next(iter(self._end_tokens), 0)
-
-    def _encode(self, model: Any) -> None:
-        if self._tokenizer is None and any(e.tokens is None for e in self._examples):
-            msg = 'no tokenizer is known: fixed_eval={"data": …, "tokenizer": tokenizer}'
-            raise ValueError(msg)
-        ends = kinds.end_tokens(model, self._tokenizer)
-        ended = self._ended is not False if self._ends == "auto" else bool(self._ends)
-        self._end_tokens = ends
-        self._encoder = Encoder(
-            self._tokenizer,
+    def _prepare(self, model: Any) -> Preparation:
+        prepared = Preparation(
+            self._examples,
+            model,
             self._kind,
-            ends if ended else (),
+            self._tokenizer,
+            ended=self._ended is not False if self._ends == "auto" else bool(self._ends),
             chat=self._chat,
-            classes=getattr(model.config, "label2id", None),
         )
-        encoded = [self._encoder.encode(i, e) for i, e in enumerate(self._examples)]
-        most = kinds.longest(model, self._kind)
-        self._encoded = [
-            e
-            for e in encoded
-            if e.ids and (most is None or max(len(e.ids), len(e.targets)) <= most)
-        ]
-        left = len(encoded) - len(self._encoded)
-        if not self._encoded:
-            msg = f"none of {len(encoded)} records has between 1 and {most} tokens"
-            raise ValueError(msg)
-        if left:
-            self._note(f"{left} of {len(encoded)} records are empty or longer than {most} tokens")
-        written = any(example.tokens is None for example in self._examples)
-        if self._kind == "causal" and ends and not ended and written:
-            self._note("answers are expected without an end token: the training's labels have none")
-        if self._encoder.apart:
-            self._note(f"{self._encoder.apart} answers don't begin at a token border of their text")
-
-    def _note(self, message: str) -> None:
-        self._context.event("note", {"message": f"fixed set: {message}"})
+        for note in prepared.notes:
+            self._context.event("note", {"message": f"fixed set: {note}"})
+        return prepared
 
     # ------------------------------------------------------------------ what came of it
 
@@ -366,8 +337,9 @@ class FixedEval(Probe):
             names = getattr(self._context.model.config, "id2label", None) or {}
             classes = {int(key): str(value) for key, value in names.items()} or {-1: ""}
             meta["length"] = "tokens of the text"
-        examples = self._examples
-        texts = failures.texts(outcome, examples, self._encoder, self._end_tokens, classes)
+        prepared = self._prepared
+        assert prepared is not None
+        texts = failures.texts(outcome, self._examples, prepared.encoder, prepared.ends, classes)
         meta |= {"failing": texts, "labelled": self._patterns.labelled, "step": number}
         self._context.put("fixed_eval/patterns", number, counts, meta)
         return {
