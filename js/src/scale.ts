@@ -73,6 +73,8 @@ export function padded(extent: Extent, log: boolean, part = 0.06): Extent {
     const air = (high / low) ** part;
     return [low / air, high * air];
   }
+  // Nothing but zeros, of something that is mostly a count, a share or a norm.
+  if (low === 0 && high === 0) return [0, 1];
   if (high - low < 1e-9 * Math.max(Math.abs(high), 1e-30)) {
     const air = Math.abs(high) * 0.1 || 1;
     return [low - air, high + air];

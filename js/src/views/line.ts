@@ -185,7 +185,9 @@ export function namesOf(lines: readonly Source[]): string[] {
     if (key === `${LOSS}_ema`) return "streaming CE";
     const alone = own.indexOf(own[i]!) === own.lastIndexOf(own[i]!);
     const parts = key.split("/");
-    return alone || parts.length < 3 ? own[i]! : keyLabel(parts.slice(0, -1).join("/"));
+    if (alone || parts.length < 3) return own[i]!;
+    const before = keyLabel(parts.slice(0, -1).join("/"));
+    return /^\d+$/.test(before) ? `layer ${before}` : before;
   });
 }
 

@@ -23,6 +23,12 @@ interface Spike {
   step: number;
   loss: number;
   usual?: number | null;
+  /** By how many spreads of the usual it stands out. */
+  excess?: number | string | null;
+  /** Steps between the loss and the weights that the losses of its tokens were read with. */
+  steps_later?: number;
+  /** Why there are no rows, or "". */
+  reason?: string;
   rows?: Row[];
 }
 
@@ -35,7 +41,11 @@ function meanOf(row: Row): number {
 }
 
 /** How far a spike is over what was usual; one without a usual value, or not finite, comes first. */
-function excess({ loss, usual }: Spike): number {
+function excess(spike: Spike): number {
+  return finite(spike.loss) && finite(spike.excess) ? spike.excess : ratio(spike);
+}
+
+function ratio({ loss, usual }: Spike): number {
   return finite(loss) && finite(usual) && usual > 0 ? loss / usual : Number.POSITIVE_INFINITY;
 }
 
@@ -51,8 +61,10 @@ function visible(token: string): string {
 }
 
 function tokensOf(row: Row, most: number, stops: readonly string[]): HTMLElement {
-  const box = h("div", { class: "nbm-tokens" });
   const { tokens = [], losses = [] } = row;
+  // Words of their own, or numbers, would run into each other.
+  const apart = tokens.length > 1 && !tokens.some((token) => /^[\s▁Ġ]|\s$/.test(token));
+  const box = h("div", { class: "nbm-tokens", "data-apart": apart });
   tokens.forEach((token, i) => {
     const loss = losses[i];
     const el = h("span", {}, visible(token));
@@ -127,7 +139,7 @@ const spikes: View = {
     );
 
     const chip = (spike: Spike) => {
-      const over = excess(spike);
+      const over = ratio(spike);
       const times = Number.isFinite(over) ? ` · ${over.toPrecision(2)}×` : "";
       const text = `${lossText(spike.loss)}${times}`;
       const parts = [h("span", {}, `step ${grouped(spike.step)}`), h("b", {}, text)];
@@ -161,7 +173,10 @@ const spikes: View = {
         const { heat } = ctx.palette();
         const sorted = [...(spike.rows ?? [])].sort((a, b) => order(b) - order(a));
         rows.replaceChildren(...sorted.map((row) => rowOf(row, most, heat)));
-        if (sorted.length === 0) rows.append(h("li", {}, "the batch of this step was not kept"));
+        if (sorted.length === 0) {
+          const why = spike.reason || "the batch of this step was not kept";
+          rows.append(h("li", { class: "nbm-note" }, why));
+        }
         setAttr(scale.children[1]!, "style", `background:linear-gradient(90deg,${heat.join()})`);
         setText(scale.children[2]!, short(most));
       },
@@ -178,10 +193,11 @@ function order(row: Row): number {
   return Number.isNaN(mean) ? Number.NEGATIVE_INFINITY : mean;
 }
 
-function told({ step, loss, usual }: Spike, count: number): string {
+function told({ step, loss, usual, steps_later: later = 0 }: Spike, count: number): string {
   const normal = finite(usual) ? `usually ${short(usual)}` : "";
   const kept = count > 1 ? `the worst ${count} are kept` : "";
-  return dotted(`step ${grouped(step)}`, `loss ${lossText(loss)}`, normal, kept);
+  const read = later > 0 ? `tokens read ${later} step${later === 1 ? "" : "s"} later` : "";
+  return dotted(`step ${grouped(step)}`, `loss ${lossText(loss)}`, normal, read, kept);
 }
 
 /** New chips in the place of the old ones; the keyboard stays where it was. */

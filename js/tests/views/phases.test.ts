@@ -128,7 +128,7 @@ describe("a line chart", () => {
     ]);
     const dead = ["dead/0/share", "dead/3/share"];
     for (const [id, key] of dead.entries()) live.rows(spec(id + 9, key), [1]);
-    expect(namesOf(dead.map((key) => live.store.series(key)!))).toEqual(["0", "3"]);
+    expect(namesOf(dead.map((key) => live.store.series(key)!))).toEqual(["layer 0", "layer 3"]);
   });
 
   test("of a fixed set says what was judged, each chart its part", () => {

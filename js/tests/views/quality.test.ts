@@ -359,6 +359,27 @@ describe("the loss spikes", () => {
     leave();
   });
 
+  test("how far it stands out decides, and what could not be read says why", async () => {
+    const { live, shown, leave } = mounted(spikes);
+    const far = { ...two[0], step: 40, excess: 9 };
+    const near = {
+      ...two[1],
+      step: 50,
+      excess: 4,
+      steps_later: 2,
+      reason: "the batch is gone",
+      rows: [],
+    };
+    live.put("insight/spikes", { spikes: [near, far] });
+    const el = await shown();
+    expect(el.querySelector<HTMLElement>("[data-spike]")?.dataset.spike).toBe("40");
+    el.querySelector<HTMLElement>("[data-spike='50']")!.click();
+    await shown();
+    expect(el.querySelector(".nbm-spike-rows")?.textContent).toBe("the batch is gone");
+    expect(el.querySelector(".nbm-legend")?.textContent).toContain("tokens read 2 steps later");
+    leave();
+  });
+
   test("the way back to the chart zooms to its steps", async () => {
     const { live, ui, shown, leave } = mounted(spikes);
     live.put("insight/spikes", { spikes: two });
