@@ -62,6 +62,17 @@ export function setAttr(el: Element, name: string, value: string | null): void {
   }
 }
 
+/** Call `fn` when the tensor `key` is another one: most messages bring none. */
+export function onTensor(live: Live, key: string, fn: () => void, signal: AbortSignal): void {
+  let seen = live.store.tensor(key);
+  live.store.onChange(() => {
+    const now = live.store.tensor(key);
+    if (now === seen) return;
+    seen = now;
+    fn();
+  }, signal);
+}
+
 /** A small button that calls `press`; `pressed` tells whether it is on, for toggles. */
 export function button(
   id: string,

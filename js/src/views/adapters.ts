@@ -4,7 +4,7 @@ import { pickable } from "../chart/pick";
 import { dotted, exact, grouped, short, withUnit } from "../format";
 import { faded, type Palette, ramp } from "../paint";
 import { extentOf } from "../scale";
-import { h, picture, setAttr, setText, type View, type ViewContext } from "../view";
+import { h, onTensor, picture, setAttr, setText, type View, type ViewContext } from "../view";
 
 const KEY = "lora/truth";
 const PARTS = ["q", "k", "v", "qkv", "o", "mlp", "other"] as const;
@@ -245,7 +245,7 @@ const adapters: View = {
       },
       signal,
     );
-    live.store.onChange(painted.dirty, signal);
+    onTensor(live, KEY, painted.dirty, signal);
     ctx.ui.on("look", painted.dirty, signal);
   },
 };

@@ -3,7 +3,7 @@
 import { dotted, grouped, withUnit } from "../format";
 import { ink, ramp } from "../paint";
 import type { Tensor } from "../tensor";
-import { h, keepKeys, setAttr, setText, type View } from "../view";
+import { h, keepKeys, onTensor, setAttr, setText, type View } from "../view";
 
 const KEY = "fixed_eval/patterns";
 
@@ -288,7 +288,7 @@ const patterns: View = {
       },
       signal,
     );
-    live.store.onChange(painted.dirty, signal);
+    onTensor(live, KEY, painted.dirty, signal);
     ui.on("look", painted.dirty, signal);
   },
 };

@@ -4,7 +4,7 @@ import { pickable } from "../chart/pick";
 import { dotted, grouped, withUnit } from "../format";
 import { faded, type Palette } from "../paint";
 import type { Tensor } from "../tensor";
-import { h, picture, setAttr, setText, type View } from "../view";
+import { h, onTensor, picture, setAttr, setText, type View } from "../view";
 
 const KEY = "fixed_eval/reliability";
 const LEFT = 38;
@@ -186,7 +186,7 @@ const reliability: View = {
       },
       signal,
     );
-    live.store.onChange(painted.dirty, signal);
+    onTensor(live, KEY, painted.dirty, signal);
     ctx.ui.on("look", painted.dirty, signal);
   },
 };

@@ -3,7 +3,7 @@
 import { dotted, grouped, short } from "../format";
 import { ink, ramp } from "../paint";
 import { extentOf } from "../scale";
-import { button, h, keepKeys, setAttr, setText, type View } from "../view";
+import { button, h, keepKeys, onTensor, setAttr, setText, type View } from "../view";
 
 const KEY = "insight/spikes";
 
@@ -49,9 +49,9 @@ function ratio({ loss, usual }: Spike): number {
   return finite(loss) && finite(usual) && usual > 0 ? loss / usual : Number.POSITIVE_INFINITY;
 }
 
-/** A loss as it came: JSON has no NaN, so that one is null or a word. */
+/** A loss as it came: JSON has neither NaN nor infinity, so that one is null or a word. */
 function lossText(loss: unknown): string {
-  return finite(loss) ? short(loss) : typeof loss === "string" ? loss : "NaN";
+  return finite(loss) ? short(loss) : typeof loss === "string" ? loss : "not finite";
 }
 
 /** A token that can be seen: line breaks and blanks have a sign. */
@@ -182,7 +182,7 @@ const spikes: View = {
       },
       signal,
     );
-    live.store.onChange(painted.dirty, signal);
+    onTensor(live, KEY, painted.dirty, signal);
     for (const topic of ["look", "spike"] as const) ui.on(topic, painted.dirty, signal);
   },
 };

@@ -1,7 +1,7 @@
 /** What the evidence says in a paragraph, each clause a way to the panel it comes from. */
 
 import { dotted, grouped } from "../format";
-import { h, keepKeys, setAttr, setText, type View, type ViewContext } from "../view";
+import { h, keepKeys, onTensor, setAttr, setText, type View, type ViewContext } from "../view";
 
 const KEY = "quality/verdict";
 
@@ -81,7 +81,7 @@ const verdict: View = {
       },
       ctx.signal,
     );
-    ctx.live.store.onChange(painted.dirty, ctx.signal);
+    onTensor(ctx.live, KEY, painted.dirty, ctx.signal);
     ctx.live.onTrait("panels", painted.dirty, ctx.signal);
   },
 };
