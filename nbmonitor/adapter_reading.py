@@ -169,9 +169,7 @@ class Group:
             # One buffer for all: fresh memory for every difference costs more than the rest.
             size = max(a.numel() for a in now)
             room = now[0].new_empty(size, dtype=torch.float32)
-            return torch.stack(
-                [_distance(a, old, room) for a, old in zip(now, start, strict=True)]
-            )
+            return torch.stack([_distance(a, old, room) for a, old in zip(now, start, strict=True)])
         parts = []
         for at in range(0, len(now), _SLICE):
             old = [s.to(a.device) for s, a in zip(start[at : at + _SLICE], now[at:], strict=False)]
