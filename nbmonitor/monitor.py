@@ -32,12 +32,12 @@ _OPTIONS = (
     "name",
     "run_dir",
     "probes",
+    "theme",
     "rules",
     "on_alert",
     "fixed_eval",
     "eval_every",
     "patterns",
-    "theme",
     "autosave",
 )
 
