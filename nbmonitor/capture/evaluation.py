@@ -30,7 +30,7 @@ from nbmonitor.encoding import Encoded
 _LEAST_LEAD = 1e-4
 _ROUNDINGS = 4
 # Tokens a batch where all logits have to be made, and room for them.
-_FULL_BYTES = 4 * CHUNK_BYTES
+_FULL_BYTES = 12 * CHUNK_BYTES
 
 
 @dataclass(slots=True)

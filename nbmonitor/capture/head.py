@@ -80,7 +80,7 @@ class HeadReader:
         logits = self._model(**inputs).logits
         self.eps = max(_eps(logits), _eps(next(self._model.parameters())))
         flat = logits.reshape(-1, logits.shape[-1])  # (rows * width, v)
-        size = chunk_rows(flat.shape[-1])
+        size = chunk_rows(flat.shape[-1], on_cpu=flat.is_cpu)
         for start in range(0, len(places), size):
             part = slice(start, start + size)
             yield part, flat[places[part]].float()  # (m, v)
@@ -124,7 +124,7 @@ class HeadReader:
             self.fallback = "the model changes its logits in a way that its config doesn't tell"
             return
         flat = kept.reshape(-1, kept.shape[-1])  # (rows * width, h)
-        size = chunk_rows(own.shape[-1])
+        size = chunk_rows(own.shape[-1], on_cpu=flat.is_cpu)
         for start in range(0, len(places), size):
             part = slice(start, start + size)
             with _autocast(precision):

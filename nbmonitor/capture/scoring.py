@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 
 from nbmonitor.calibration import BINS
 
-CHUNK_BYTES = 24 << 20
+# What stays in a processor's cache is scored in 0.8 of the time of 24 MB; measured at 50,257
+# tokens. A GPU wants fewer and larger pieces.
+CHUNK_BYTES = 8 << 20
+_DEVICE_CHUNKS = 4
 
 
 class Scores(NamedTuple):
@@ -102,9 +105,10 @@ class Sums:
         self.bins.index_add_(1, bins, torch.stack([ones, confidence.to(kind), hits]))  # (3, n)
 
 
-def chunk_rows(vocabulary: int) -> int:
+def chunk_rows(vocabulary: int, *, on_cpu: bool = True) -> int:
     """Rows of logits that one chunk holds."""
-    return max(1, CHUNK_BYTES // (4 * max(1, vocabulary)))
+    size = CHUNK_BYTES if on_cpu else CHUNK_BYTES * _DEVICE_CHUNKS
+    return max(1, size // (4 * max(1, vocabulary)))
 
 
 def _choices(logits: Any, targets: Any, hit: Any, groups: Any) -> Any:
