@@ -13,6 +13,8 @@ from _pytest.runner import runtestprotocol
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
+# Two trainings at a time with two threads each wait for one another most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 

