@@ -50,7 +50,10 @@ class Deriver:
         self._probes = [p for p in probes if _overrides(p, "derive") or _overrides(p, "on_log")]
         self._named = {p.name: p for p in self._probes}
         self._host = [
-            p for p in self._probes if _overrides(p, "derive") and not _overrides(p, "on_step")
+            p
+            for p in self._probes
+            if _overrides(p, "derive")
+            and not (_overrides(p, "on_step") or _overrides(p, "on_gradients"))
         ]
         self._last = last
         self._stepped = False

@@ -49,7 +49,7 @@ class Floors:
         """Why the import is not allowed, or ""."""
         above, below = self.pattern(importer), self.pattern(imported)
         if above == below:
-            if above in {"probes/*", "views/*"}:
+            if above in {"probes/*", "rules/*", "views/*"}:
                 return f"{importer} imports its sibling {imported}"
             return ""
         if self.places[below] < self.places[above]:
