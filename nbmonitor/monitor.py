@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from nbmonitor import fixed_evaluation, kernel, ranks
+from nbmonitor import kernel, ranks
 from nbmonitor.alerting import Alerting
 from nbmonitor.engine import Engine
 from nbmonitor.probe import Probe
@@ -122,6 +122,9 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
             raise ValueError(msg)
         if trainer is not None:
             _check_trainer(trainer)
+        from nbmonitor import fixed_evaluation, picture
+        from nbmonitor.judging import Judging
+
         self._run = Run(name)
         self._past: list[Run] = []
         # Of the processes of a distributed training, the first one shows and records.
@@ -130,8 +133,6 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         fixed_evaluation.choose(everywhere, fixed_eval, eval_every, patterns)
         wanted = [p for p in everywhere if self._leads or getattr(p, "every_rank", True)]
         self._engine = Engine(self._run, wanted)
-        from nbmonitor.judging import Judging
-
         self._judging = Judging(self._run, self._engine, rules, on_alert) if self._leads else None
         self._recording = Recording(run_dir if self._leads else False, self._engine.panels)
         self._session = Session(self._run, self._engine, self)
@@ -141,8 +142,6 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         self._loop: PlainLoop | None = None
         self._is_closed = False
         super().__init__(theme=theme, autosave=autosave)
-        from nbmonitor import picture
-
         if self._leads:
             self.bind(self._run, self._engine.panels, picture.render, picture.describe)
             self._session.steering.publish()
