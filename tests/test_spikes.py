@@ -90,9 +90,9 @@ def test_the_row_behind_a_spike_is_named(tmp_path: Any) -> None:
     assert first["losses"][0] is None  # nothing comes before it that could tell it
     assert first["loss"] == pytest.approx(np.mean(first["losses"][1:]), 1e-3)
     assert first["loss"] > 2 * worst["rows"][1]["loss"]
-    # With the weights that made the loss, so that it comes out again, though the rate is high.
-    assert worst["steps_later"] == 0
-    assert worst["recomputed"] == pytest.approx(worst["loss"], 1e-4)
+    # With the weights right after the step, which have learnt a little of it: the rate is high.
+    assert worst["steps_later"] == 1
+    assert worst["usual"] < worst["recomputed"] <= worst["loss"]
     monitor.close()
 
 
@@ -100,7 +100,7 @@ def test_accumulated_batches_are_one_step(tmp_path: Any) -> None:
     _, monitor = trained(tmp_path, gradient_accumulation_steps=2, per_device_train_batch_size=2)
     worst = max(told(monitor), key=lambda spike: spike["excess"])
     assert (worst["step"], worst["batch_rows"], worst["rows"][0]["row"]) == (76, 4, 1)
-    assert worst["recomputed"] == pytest.approx(worst["loss"], 1e-4)
+    assert worst["usual"] < worst["recomputed"] <= worst["loss"]
     monitor.close()
 
 
@@ -142,8 +142,7 @@ class Driven:
         self.probe.on_batch(Batch(inputs or batch(2), 2))
         step = Step(self.number, 0.0, model=self.model, loss=loss)
         if device != "cpu":
-            step.loss = SimpleNamespace(device=torch.device(device))
-        self.probe.on_gradients(step)
+            step.loss = SimpleNamespace(is_cpu=False)
         measured = self.probe.on_step(step)
         if measured:
             step.loss = loss
@@ -198,7 +197,7 @@ def test_what_never_arrives_does_not_pile_up() -> None:
     probe.on_begin(Context())
     for n in range(1, 500):
         probe.on_batch(Batch(batch(1), 1))
-        probe.on_step(Step(n, 0.0, loss=SimpleNamespace(device=torch.device("cuda"))))
+        probe.on_step(Step(n, 0.0, loss=SimpleNamespace(is_cpu=False)))
     assert len(probe._waiting) <= 64
 
 

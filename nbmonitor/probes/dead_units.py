@@ -89,8 +89,10 @@ class DeadUnits(Probe):
 
     def on_step(self, step: Step) -> Measured | None:
         """Count, if this step was listened to; open the hooks for the next one that is due."""
-        measured = self._shares() if self._open and self._peaks else None
         opened = due(step.number, self.every, self.spacing)
+        if not (opened or self._open):
+            return None
+        measured = self._shares() if self._open and self._peaks else None
         if opened != self._open or measured:
             self._taps.turn(opened=opened)
         self._open, self._peaks = opened, {}

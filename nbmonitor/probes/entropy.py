@@ -125,6 +125,9 @@ class TokenEntropy(Probe):
 
     def on_step(self, step: Step) -> Measured | None:
         """Hand over the sums of this step; open the hook for the next one that is due."""
+        following = due(step.number, self.every, self.spacing)
+        if not (following or self._open or self._logged):
+            return None
         measured: Measured | None = None
         if self._logged:
             self._taps.remove()
@@ -136,7 +139,7 @@ class TokenEntropy(Probe):
             measured = {"entropy": total, "tokens": count}
         elif self._open and self._labels is not None and not self._reason and len(self._taps):
             self._reason = "the output head isn't called as a module (its product is fused)"
-        self._open = bool(len(self._taps)) and due(step.number, self.every, self.spacing)
+        self._open = bool(len(self._taps)) and following
         self._taps.turn(opened=self._open)
         self._sums = []
         return measured

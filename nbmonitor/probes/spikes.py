@@ -3,8 +3,9 @@
 Of every step the batch is kept until its loss is known: references, nothing is copied. A
 loss that stands out among those before it, more than the worst ones kept so far, has its
 batch run again, without dropout. Where losses are on the host (CPU training) that happens
-before the optimiser's step, with the very weights that made the loss; otherwise as soon as
-the loss has arrived, with weights some steps later, and the spike says how many.
+right after the step, otherwise as soon as the loss has arrived: with weights some steps
+later, and the spike says how many. To look before each step would cost every step more
+than all the rest of this probe.
 
 What stands out: by `SPREADS` mean absolute deviations above the running mean of about the
 last 10 steps, or not a finite number at all.
@@ -40,6 +41,7 @@ _MEAN_DECAY, _SPREAD_DECAY = 0.8, 0.98
 _LEAST = 0.02
 _WAITING = 64
 _MICRO_BATCHES = 32
+_NO_TEXT = "the batches hold no input_ids: there is no text to show"
 _KEY: Final = "insight/spikes"
 
 
@@ -50,6 +52,11 @@ class _Usual:
     mean: float = 0.0
     spread: float = 0.0
     steps: int = 0
+
+    @property
+    def before(self) -> float | None:
+        """The running mean, or None before the first loss."""
+        return self.mean if self.steps else None
 
     def excess(self, loss: float) -> float | None:
         """By how many spreads a loss stands out, or None; and take it in."""
@@ -106,7 +113,7 @@ class Spikes(Probe):
     def _begin(self, context: Context) -> None:
         self._context = context
         self._usual = _Usual()
-        self._batches: list[Kept] = []
+        self._batches: list[Any] = []
         self._waiting: dict[int, list[Kept]] = {}
         self._due: deque[_Spike] = deque()
         self._kept: list[_Spike] = []
@@ -122,42 +129,34 @@ class Spikes(Probe):
     # ------------------------------------------------------------------ training thread
 
     def on_batch(self, batch: Batch) -> None:
-        """Keep references to a micro-batch."""
-        if len(self._batches) >= _MICRO_BATCHES:
-            return
-        kept = keep(batch.inputs)
-        if kept is not None:
-            self._batches.append(kept)
-            self.absence = ""
-        elif not self._judged >= 0:
-            self.absence = "the batches hold no input_ids: there is no text to show"
-
-    def on_gradients(self, step: Step) -> Measured | None:
-        """Look at the loss before the weights change, where it is on the host already."""
-        loss = step.loss
-        if self._batches and loss is not None and _on_host(loss):
-            batches, self._batches = self._batches, []
-            self._judged = step.number
-            spike = self._judge(step.number, float(loss), batches)
-            if spike is not None:
-                self._tell(spike, step.model, 0)
-        return None
+        """Keep a reference to a micro-batch."""
+        if len(self._batches) < _MICRO_BATCHES:
+            self._batches.append(batch.inputs)
 
     def on_step(self, step: Step) -> Measured | None:
-        """Look at it now, or leave it to `derive`; run again what was found meanwhile."""
-        batches, self._batches = self._batches, []
+        """Judge the loss, or leave it to `derive`; run again what was found meanwhile."""
+        inputs, self._batches = self._batches, []
         while self._due:
             spike = self._due.popleft()
             self._tell(spike, step.model, step.number - spike.step + 1)
-        if self._judged == step.number or not batches or step.loss is None:
+        loss = step.loss
+        if not inputs or loss is None:
             return None
+        if self.absence or self._judged < 0:
+            self.absence = "" if _kept(inputs) else _NO_TEXT
         self._judged = step.number
-        if _on_host(step.loss):
-            spike_now = self._judge(step.number, float(step.loss), batches)
-            if spike_now is not None:
-                self._tell(spike_now, step.model, 1)
+        if getattr(loss, "is_cpu", True):
+            before = self._usual.before
+            excess = self._usual.excess(float(loss))
+            found = (
+                None
+                if excess is None
+                else self._among(step.number, float(loss), before, excess, _kept(inputs))
+            )
+            if found is not None:
+                self._tell(found, step.model, 1)
             return None
-        self._waiting[step.number] = batches
+        self._waiting[step.number] = _kept(inputs)
         if len(self._waiting) > _WAITING:
             self._waiting.pop(min(self._waiting), None)
         return {"waiting": 1.0}
@@ -167,7 +166,11 @@ class Spikes(Probe):
         del host
         batches = self._waiting.pop(step.number, None)
         if batches is not None and step.loss is not None:
-            spike = self._judge(step.number, float(step.loss), batches)
+            loss, before = float(step.loss), self._usual.before
+            excess = self._usual.excess(loss)
+            if excess is None:
+                return {}
+            spike = self._among(step.number, loss, before, excess, batches)
             if spike is not None:
                 self._due.append(spike)
         return {}
@@ -183,12 +186,11 @@ class Spikes(Probe):
 
     # ------------------------------------------------------------------ the worst
 
-    def _judge(self, number: int, loss: float, batches: list[Kept]) -> _Spike | None:
-        """Take in a loss; return its step if it is among the worst."""
-        usual = self._usual
-        before = usual.mean if usual.steps else None
-        excess = usual.excess(loss)
-        if excess is None:
+    def _among(
+        self, number: int, loss: float, usual: float | None, excess: float, batches: list[Kept]
+    ) -> _Spike | None:
+        """Take a step among the worst, if it is one of them and there is text to show."""
+        if not batches:
             return None
         with self._lock:
             if len(self._kept) >= KEEP:
@@ -197,7 +199,7 @@ class Spikes(Probe):
                 if excess <= least.excess:
                     return None
                 self._kept.remove(least)
-            spike = _Spike(excess, number, loss, before, batches)
+            spike = _Spike(excess, number, loss, usual, batches)
             self._kept.append(spike)
         return spike
 
@@ -263,9 +265,9 @@ class Spikes(Probe):
         return out
 
 
-def _on_host(loss: Any) -> bool:
-    device = getattr(loss, "device", None)
-    return device is None or device.type == "cpu"
+def _kept(batches: list[Any]) -> list[Kept]:
+    """What of the micro-batches tells their text; those without any are left out."""
+    return [kept for kept in map(keep, batches) if kept is not None]
 
 
 def _json(value: float | None) -> float | None:
