@@ -36,12 +36,23 @@ def executed(name: str, folder: Path, **steps: int):
     return notebook
 
 
-def monitor_state(notebook):
-    """State and history of the monitor, as saved with the notebook."""
+def saved_model(notebook):
+    """The monitor's model and its packed history, as saved with the notebook."""
     models = notebook.metadata["widgets"][WIDGETS]["state"].values()
     (model,) = [m for m in models if m["model_name"] == "AnyModel"]
     (history,) = [b for b in model["buffers"] if b["path"] == ["history"]]
-    return model["state"], *wire.unpack_history(base64.b64decode(history["data"]))
+    return model, base64.b64decode(history["data"])
+
+
+def monitor_state(notebook):
+    """State and history of the monitor, as saved with the notebook."""
+    model, history = saved_model(notebook)
+    return model["state"], *wire.unpack_history(history)
+
+
+def monitor_tensors(notebook):
+    """Tensors that were saved with the notebook, each with its message."""
+    return wire.unpack_tensors(saved_model(notebook)[1])
 
 
 def last_values(header, rows):
@@ -53,7 +64,7 @@ def outputs(notebook, kind):
     return [o for c in notebook.cells for o in c.get("outputs", []) if kind in o.get("data", {})]
 
 
-@pytest.mark.parametrize("name", ["01_quickstart", "02_lora"])
+@pytest.mark.parametrize("name", ["01_quickstart", "02_lora", "03_quality"])
 def test_is_kept_without_outputs(name):
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     nbformat.validate(notebook)
@@ -92,3 +103,29 @@ def test_lora(folder):
     assert all(d.values[-1] > d.values[0] for d in deltas)
     (panel,) = [p for p in state["panels"] if p["id"] == "lora"]
     assert panel["absent"] == ""
+
+
+def test_quality(folder):
+    notebook = executed("03_quality", folder, steps_700=400)
+    state, header, rows = monitor_state(notebook)
+    assert state["status"]["state"] == "finished"
+    series = last_values(header, rows)
+    match = series["fixed_eval/exact_match"].values
+    assert match[0] < 0.1
+    assert match[-1] > 0.5
+    weak = series["pattern/reverse/exact_match"].values[-1]
+    for name in ("copy", "lookup"):
+        assert series[f"pattern/{name}/exact_match"].values[-1] > weak + 0.3
+
+    tensors = {put["key"]: (put, array) for put, array in monitor_tensors(notebook)}
+    grid = tensors["fixed_eval/patterns"][1]  # (patterns, lengths, seen and correct)
+    assert grid[..., 0].sum() == 170
+    assert (grid[..., 0] > 0).any(0).sum() == 2, "two columns of lengths are filled"
+    verdict = tensors["quality/verdict"][0]["meta"]
+    assert verdict["final"]
+    assert "'reverse'" in verdict["text"]
+    assert "needs data" in verdict["text"]
+    assert "add 'reverse'" in verdict["action"].lower()
+    said = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", []))
+    assert verdict["text"] in said, "the page tells what summary() tells"
+    assert {p["absent"] for p in state["panels"] if p["id"] in ("patterns", "reliability")} == {""}
