@@ -10,16 +10,16 @@ holds anything else, pictures say, cannot be run again from them.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nbmonitor.capture.undisturbed import device_of, undisturbed
 from nbmonitor.tally import MAPPINGS
 
 # Places of a batch that are run again at most, and the widest row.
@@ -104,26 +104,6 @@ def obstacle(model: Any) -> str:
         if parameter.device.type == "meta" or parameter.numel() == 0:
             return "the weights are not all in this process's memory"
     return ""
-
-
-@contextlib.contextmanager
-def undisturbed(model: Any) -> Iterator[None]:
-    """Let a model be run, and leave no trace of it in the training."""
-    torch = sys.modules["torch"]
-    modes = [(module, module.training) for module in model.modules()]
-    devices = {p.device for p in model.parameters()}
-    cuda = sorted({d.index or 0 for d in devices if d.type == "cuda"})
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=cuda))
-        stack.enter_context(torch.no_grad())
-        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-        try:
-            model.eval()
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
 
 
 def row_losses(model: Any, kept: Kept, pad: int | None = None) -> RowLosses:
@@ -224,7 +204,7 @@ def _run(
     seq2seq: bool,
 ) -> NDArray[np.float32]:
     """Run `count` rows in portions: (count, places) float32, or (count,) for one label a row."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     rows, columns = inputs["input_ids"].shape
     base = _base(model)
     takes = inspect.signature(base.forward).parameters

@@ -126,7 +126,7 @@ class TokenEntropy(Probe):
     def on_step(self, step: Step) -> Measured | None:
         """Hand over the sums of this step; open the hook for the next one that is due."""
         following = due(step.number, self.every, self.spacing)
-        if not (following or self._open or self._logged):
+        if not (following or self._open or self._sums or self._logged):
             return None
         measured: Measured | None = None
         if self._logged:

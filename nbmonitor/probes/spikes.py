@@ -146,12 +146,12 @@ class Spikes(Probe):
             self.absence = "" if _kept(inputs) else _NO_TEXT
         self._judged = step.number
         if getattr(loss, "is_cpu", True):
-            before = self._usual.before
-            excess = self._usual.excess(float(loss))
+            value, before = float(loss), self._usual.before
+            excess = self._usual.excess(value)
             found = (
                 None
                 if excess is None
-                else self._among(step.number, float(loss), before, excess, _kept(inputs))
+                else self._among(step.number, value, before, excess, _kept(inputs))
             )
             if found is not None:
                 self._tell(found, step.model, 1)
