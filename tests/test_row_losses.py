@@ -11,7 +11,8 @@ import torch
 import transformers
 from tiny import VOCAB, tiny_model
 
-from nbmonitor.row_losses import keep, obstacle, row_losses, undisturbed
+from nbmonitor.capture.undisturbed import undisturbed
+from nbmonitor.row_losses import keep, obstacle, row_losses
 
 
 def test_looking_leaves_modes_generator_and_gradients() -> None:
