@@ -9,6 +9,7 @@ a hook within a compiled module compiles it anew at every step, or is ignored.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ class Tap:
     def __init__(self, module: Any = None, take: Callable[[Any], None] | None = None) -> None:
         self._module, self._take = module, take
         self.open = True
+        self.seconds = 0.0
         self.error: Exception | None = None
 
     def __call__(self, module: Any, inputs: Any, *output: Any) -> None:
@@ -45,10 +47,12 @@ class Tap:
         # Evaluations are no training; neither is what a checkpoint computes again on its way back.
         if not module.training or sys.modules["torch"]._C._current_graph_task_id() != -1:  # noqa: SLF001 - there is no public way to know
             return
+        began = time.perf_counter()
         try:
             self._take(output[0] if output else inputs[0])
         except Exception as error:  # noqa: BLE001 - no probe may stop a training; the probe raises it
             self.open, self.error = False, error
+        self.seconds += time.perf_counter() - began
 
     def __deepcopy__(self, memo: Any) -> Tap:
         """Make one that does nothing."""
@@ -90,6 +94,13 @@ class Taps:
                 self.remove()
                 raise error
             tap.open = opened
+
+    def take_seconds(self) -> float:
+        """Seconds that were spent in all taps since the last call."""
+        seconds = 0.0
+        for tap in self._taps:
+            seconds, tap.seconds = seconds + tap.seconds, 0.0
+        return seconds
 
     def remove(self) -> None:
         """Take the hooks off the model."""

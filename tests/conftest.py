@@ -39,6 +39,12 @@ def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def asked_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let costly probes measure as often as asked, whatever the steps of a test take."""
+    monkeypatch.setattr("nbmonitor.pace.SHARE", 1e9)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

@@ -116,6 +116,17 @@ def test_every_tenth_step_and_the_first(tmp_path):
     assert (values > 0).all()
 
 
+def test_steps_that_take_no_time_are_measured_more_seldom(tmp_path, monkeypatch):
+    monkeypatch.setattr("nbmonitor.pace.SHARE", 1e-9)
+    trainer = tiny_trainer(tmp_path, max_steps=40, data=RandomText(8))
+    monitor = TrainingMonitor(trainer, run_dir=tmp_path / "runs")
+    for _ in range(2):
+        trainer.train()
+        steps, _ = monitor.run.points("grad/0.mlp/norm")
+        assert list(steps)[-2:] == [1, 10]
+    monitor.close()
+
+
 def measure(probe, model, optimizer, grad_norm=None):
     """One step of a probe by hand."""
     first = probe.on_gradients(Step(1, 0.0)) or {}

@@ -233,6 +233,30 @@ def test_rewound_rows_go(recorded):
     assert recorded.query("SELECT count(*) FROM summary") == [(1,)]
 
 
+def test_who_follows_hears_of_a_rewind_with_the_cut_and_not_before_it(recorded, monkeypatch):
+    recorded.steps(1, 9)
+    follower = Run()
+    cursor = reader.load(follower, recorded.path)
+    look = recorded.run.tensors_since
+
+    def rewinding(version):
+        """Go back in the middle of a fold, when it has taken the changes that there are."""
+        monkeypatch.setattr(recorded.run, "tensors_since", look)
+        recorded.run.rewind(5)
+        return look(version)
+
+    monkeypatch.setattr(recorded.run, "tensors_since", rewinding)
+    for last in (0, 8):
+        recorded.steps(6, last)
+        with reader.RunFile(recorded.path) as file:
+            if file.meta["generation"] == cursor.generation:
+                file.catch_up(follower, cursor)
+            else:
+                follower.forget()
+                cursor = file.load(follower)
+    assert follower.points("train/loss")[0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_a_run_goes_on_in_its_file(tmp_path):
     first = Recorded(tmp_path)
     first.steps(1, 10)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from nbmonitor.naming import NO_LAYER, name_modules
+from nbmonitor.pace import Pace
 from nbmonitor.probe import Context, Measured, Panel, Probe, Series, Step
 from nbmonitor.sampling import stride
 from nbmonitor.taps import COMPILED, Taps, compiled, due
@@ -41,7 +43,7 @@ class DeadUnits(Probe):
 
     name = "dead_units"
     spacing: int = 10
-    cost = "a maximum over up to 1,024 positions per layer, every 10 steps; no sync"
+    cost = "a maximum over up to 1,024 positions per layer, every 10 steps or more seldom; no sync"
     series = (Series("dead/*/share", "dead units", "ratio"),)
     panels = (
         Panel(
@@ -55,6 +57,7 @@ class DeadUnits(Probe):
         # Largest |activation| of each unit, (units,), by layer and place in it.
         self._peaks: dict[tuple[str, int], Any] = {}
         self._open = False
+        self._pace = Pace(self.spacing)
 
     def absent(self, context: Context) -> str:
         """Look for MLPs that can be listened to."""
@@ -68,6 +71,7 @@ class DeadUnits(Probe):
         """Put a hook before every down projection."""
         self._taps.remove()
         self._peaks = {}
+        self.spacing = self._pace.begin(self.spacing)
         for place, (layer, module) in enumerate(_downs(context.model)):
             self._taps.before(module, self._taker(layer, place))
         self._open = True
@@ -92,7 +96,12 @@ class DeadUnits(Probe):
         opened = due(step.number, self.every, self.spacing)
         if not (opened or self._open):
             return None
-        measured = self._shares() if self._open and self._peaks else None
+        measured = None
+        if self._open and self._peaks:
+            began = time.perf_counter()
+            measured = self._shares()
+            self._pace.add(self._taps.take_seconds() + time.perf_counter() - began)
+            self.spacing = self._pace.measured(step.number, self.spacing)
         if opened != self._open or measured:
             self._taps.turn(opened=opened)
         self._open, self._peaks = opened, {}

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from nbmonitor.pace import Pace
 from nbmonitor.probe import Batch, Context, Measured, Panel, Probe, Series, Step
 from nbmonitor.tally import MAPPINGS
 from nbmonitor.taps import COMPILED, Taps, compiled, due
@@ -37,7 +38,7 @@ class TokenEntropy(Probe):
     name = "entropy"
     spacing: int = 10
     hears_repeats = False
-    cost = "where it isn't logged: a softmax of up to 128 rows of logits, every 10 steps; no sync"
+    cost = "where it isn't logged: a softmax of up to 128 rows of logits, now and then; no sync"
     series = (Series(KEY, "token entropy of the training batch (nats)"),)
     panels = (
         Panel(
@@ -55,6 +56,7 @@ class TokenEntropy(Probe):
         # Sums of entropies and of tokens, () each, on the logits' device.
         self._sums: list[tuple[Any, Any]] = []
         self._open = self._logged = False
+        self._pace = Pace(self.spacing)
 
     # ------------------------------------------------------------------ training thread
 
@@ -63,6 +65,7 @@ class TokenEntropy(Probe):
         self._taps.remove()
         self._sums, self._labels, self._reason = [], None, ""
         self._logged = False
+        self.spacing = self._pace.begin(self.spacing)
         model = context.model
         self._config = getattr(model, "config", None)
         head = _head_of(model)
@@ -137,6 +140,8 @@ class TokenEntropy(Probe):
             for more, tokens in self._sums[1:]:
                 total, count = total + more, count + tokens
             measured = {"entropy": total, "tokens": count}
+            self._pace.add(self._taps.take_seconds())
+            self.spacing = self._pace.measured(step.number, self.spacing)
         elif self._open and self._labels is not None and not self._reason and len(self._taps):
             self._reason = "the output head isn't called as a module (its product is fused)"
         self._open = bool(len(self._taps)) and following

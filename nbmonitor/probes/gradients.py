@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from typing import Any
 
 import numpy as np
 
 from nbmonitor.groups import group_parameters
+from nbmonitor.pace import Pace
 from nbmonitor.probe import Context, Measured, Panel, Probe, Series, Step
 from nbmonitor.sampling import stride
 
@@ -39,7 +41,10 @@ class Gradients(Probe):
 
     name = "gradients"
     every = 10
-    cost = "one pass over the gradients and three over samples of weights, every 10 steps; no sync"
+    cost = (
+        "one pass over the gradients and three over samples of weights, every 10 steps, or more "
+        "seldom where that would be more than 0.5 % of the training; no sync"
+    )
     series = (
         Series("grad/*/norm", "gradient norm"),
         Series("update/*/ratio", "‖update‖ / ‖weight‖ of a step (estimate)", "ratio"),
@@ -61,6 +66,7 @@ class Gradients(Probe):
         self._names = ""
         self._before: list[tuple[list[Any], list[Any], bytes, bytes]] = []
         self._seen = False
+        self._pace = Pace(self.every)
 
     def absent(self, context: Context) -> str:
         """Say that there has to be a model."""
@@ -78,12 +84,14 @@ class Gradients(Probe):
         self._parameters = [(p, number[group]) for p, group in found]
         self._names = "\n".join(names)
         self._before = []
+        self.every = self._pace.begin(self.every)
         self._seen, self.absence = False, ""
         return None
 
     def on_gradients(self, step: Step) -> Measured | None:
         """Take norms of gradients, and samples of the weights that are about to move."""
         del step
+        began = time.perf_counter()
         self._seen = True
         live = [(p, p.grad, at) for p, at in self._parameters if p.grad is not None]
         dense = [(p, g, at) for p, g, at in live if _readable(g)]
@@ -105,6 +113,7 @@ class Gradients(Probe):
             out[f"grad/{index}"] = torch.stack(norms)  # (pieces,)
             out[f"grad_ids/{index}"] = np.array(ids, np.int32).tobytes()
             self._sample([(p, at) for p, _, at in group])
+        self._pace.add(time.perf_counter() - began)
         return out
 
     def _sample(self, group: list[tuple[Any, int]]) -> None:
@@ -118,7 +127,7 @@ class Gradients(Probe):
 
     def on_step(self, step: Step) -> Measured | None:
         """Compare the samples with what the optimiser made of them."""
-        del step
+        began = time.perf_counter()
         if not self._seen:
             self.absence = _NONE
         if not self._before:
@@ -131,6 +140,8 @@ class Gradients(Probe):
             out[f"update/{index}"] = torch.stack(both)  # (2 tensors,)
             out[f"update_ids/{index}"], out[f"update_parts/{index}"] = ids, parts
         self._before = []
+        self._pace.add(time.perf_counter() - began)
+        self.every = self._pace.measured(step.number, self.every)
         return out
 
     # ------------------------------------------------------------------ on the host

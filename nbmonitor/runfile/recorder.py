@@ -89,7 +89,6 @@ class Recorder:
         self._upto = self._rewinds = self._replaced = 0
         # What the Run has now of tensors, it has from the file.
         self._tensors = run.tensors_since(0)[0] if held else 0
-        self._generation = run.generation
         self._beat = 0.0
         self._summary_at = time.monotonic() + SUMMARY_EVERY
         self._try(self._open)
@@ -184,10 +183,12 @@ class Recorder:
         version, tensors = self._run.tensors_since(self._tensors)
         batch = self._batch(storage, changes)
         batch.tensors, batch.summary = tensors, packed
+        rewinds = int(batch.meta.get("rewinds", storage.folded.rewinds))
         batch.meta.update(
             self._state.look(
                 news=last or bool(batch.events),
-                generation=files.generation + self._run.generation - self._generation,
+                # Told in the transaction that cuts, so that nobody takes old rows for new ones.
+                generation=files.generation + max(0, rewinds - files.base.rewinds),
             )
         )
         beat = self._run.status in ACTIVE and time.monotonic() - self._beat > HEARTBEAT

@@ -7,7 +7,12 @@ from browser.jupyter import IMPORTS, Notebook
 from browser.records import difference, exported, told, train, truth
 from soak.scenario import Soak
 
-DROP = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel._ws.close()"
+# A closing handshake may take its time, or never end where the page is offline; a connection that
+# breaks is told at once.
+DROP = (
+    "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel._ws"
+    ".dispatchEvent(new CloseEvent('close', {code: 1006}))"
+)
 CONNECTED = (
     "(state) => jupyterapp.shell.currentWidget.sessionContext.session.kernel"
     ".connectionStatus === state"
