@@ -1,6 +1,9 @@
 // What the Parameters tab draws on, whichever way it is drawn: a flat 2-D canvas, or pythreejs' scene.
 // The caller owns time (which two moments, how far between them) and filters; a stage owns only pixels and its own camera.
 
+import type { FrameLoop } from "../frame";
+import type { Palette } from "../paint";
+
 /** The kinds of parameter a matrix can be of. */
 export type Kind =
   | "embedding"
@@ -149,3 +152,24 @@ export interface Stage {
   resize(width: number, height: number): void;
   dispose(): void;
 }
+
+/** What a stage is made with. */
+export interface StageOptions {
+  /** The box to fill; it has a size of its own and may have anything else in it. */
+  readonly el: HTMLElement;
+  /** Colours of the present theme; the caller calls `frame` again when they change. */
+  readonly palette: () => Palette;
+  /** For what moves by itself: the camera under the pointer and on its flights. */
+  readonly loop: FrameLoop;
+  /** Ends everything, as `dispose` does. */
+  readonly signal: AbortSignal;
+  /** Why this stage is used and not the other, "" by choice. */
+  readonly why: string;
+  /** What the pointer is over, with its place in the stage; null when over nothing. */
+  readonly hovered: (picked: Picked | null, x: number, y: number) => void;
+  /** What was clicked or chosen by key; null for a click on nothing. A drag is no click. */
+  readonly chosen: (picked: Picked | null) => void;
+}
+
+/** How each stage is made: `flat.ts` exports one, `scene.ts` another (which may fail, and says why). */
+export type MakeStage = (options: StageOptions) => Stage;
