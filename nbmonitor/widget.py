@@ -22,6 +22,7 @@ from nbmonitor.feed import page_tensor
 from nbmonitor.flusher import Flusher
 from nbmonitor.pump import Pump, shell_pump
 from nbmonitor.run import Run
+from nbmonitor.scene.assembly import Assembly, assemble, reference
 
 STATIC = Path(__file__).parent / "static"
 PICTURE = "nbmonitor/picture"
@@ -54,6 +55,8 @@ class MonitorWidget(anywidget.AnyWidget):
         Ties the static output to this widget.
     theme, autosave
         The user's choices.
+    scene
+        The widgets that the page's 3D scene is made of, by name, or why there are none.
     """
 
     _esm = _synced(t.Unicode())
@@ -66,9 +69,14 @@ class MonitorWidget(anywidget.AnyWidget):
     autosave = _synced(t.Bool(default_value=True))
     picture_id = _synced(t.Unicode())
     history = _synced(t.Bytes(b""), to_json=lambda _value, widget: widget._packed())  # noqa: SLF001
+    scene = _synced(
+        t.Dict(),
+        to_json=lambda value, _widget: {name: reference(part) for name, part in value.items()},
+    )
 
     _bound: Run | None = None
     _flusher: Flusher
+    _assembly: Assembly | None = None
 
     @t.default("_esm")
     def _default_esm(self) -> str:
@@ -118,6 +126,9 @@ class MonitorWidget(anywidget.AnyWidget):
         # Colab doesn't show what a thread sends (googlecolab/colabtools#3373).
         self._threaded = self.capabilities["host"] != "colab"
         self._colab = None if self._threaded else colab_mail(self.picture_id)
+        if self.capabilities["host"] != "none":
+            # Now, because a page can't ask for it later: a cell that trains answers nothing.
+            self._assemble()
         self._bound = run
         self._flusher = Flusher(run, _Sink(self), panels)
         self._flusher.flush_now()
@@ -132,6 +143,31 @@ class MonitorWidget(anywidget.AnyWidget):
             if self.comm is not None:
                 self._pump.disown(str(self.comm.comm_id))
         super().close()
+        if self._assembly is not None:
+            self._assembly.close()
+
+    # ------------------------------------------------------------------ the 3D scene
+
+    @property
+    def scene3d(self) -> Any:
+        """The 3D scene of the Parameters tab: a `pythreejs.Renderer`, or None.
+
+        Add to its `scene` what is to be seen beside the parameters. `scene3d_absent` says
+        why it is None.
+        """
+        structure = self._assemble().structure
+        return None if structure is None else structure.renderer
+
+    @property
+    def scene3d_absent(self) -> str:
+        """Why there is no 3D scene, or ""."""
+        return self._assemble().reason
+
+    def _assemble(self) -> Assembly:
+        if self._assembly is None:
+            self._assembly = assemble()
+            self.scene = self._assembly.handles
+        return self._assembly
 
     # ------------------------------------------------------------------ the training thread
 

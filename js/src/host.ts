@@ -4,7 +4,7 @@
  */
 
 import type { AnyModel } from "@anywidget/types";
-import type { Traits } from "./model";
+import type { SceneParts, Traits, Widgets } from "./model";
 import type { Control } from "./wire.gen";
 
 const LEFT_IN_COLAB = 20;
@@ -13,6 +13,8 @@ const LEFT_IN_COLAB = 20;
 export interface Synced extends Traits {
   history: DataView | null;
   autosave: boolean;
+  /** The widgets of the 3D scene by name, as `IPY_MODEL_<id>`. */
+  scene?: Record<string, string>;
   /** Source of this module and of its style sheet: anywidget's own traits. */
   _esm?: string;
   _css?: string;
@@ -79,6 +81,13 @@ function manager(model: PageModel): Manager | undefined {
 /** The kernel behind the page, null if the host has none, undefined if it doesn't say. */
 export function kernelOf(model: PageModel): Kernel | null | undefined {
   return manager(model)?.kernel;
+}
+
+/** What the 3D scene is made of. anywidget's own `host.getModel` gives no access to its objects. */
+export function scenePartsOf(model: PageModel): SceneParts {
+  const found = manager(model) as (Manager & Partial<Widgets>) | undefined;
+  const able = typeof found?.get_model === "function" && typeof found.create_view === "function";
+  return { handles: model.get("scene") ?? {}, widgets: able ? (found as Widgets) : null };
 }
 
 /** The notebook that the widget is in, where the host lets a widget write and save it. */

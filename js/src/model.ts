@@ -62,6 +62,20 @@ export interface Source {
   style: string;
 }
 
+/** Jupyter's widget manager, as far as it composes the widgets of others. */
+export interface Widgets {
+  get_model(id: string): Promise<unknown>;
+  create_view(model: unknown): Promise<unknown>;
+}
+
+/** What the 3D scene is made of. */
+export interface SceneParts {
+  /** References to its widgets by name; without any, `absent` says why. */
+  readonly handles: Readonly<Record<string, string>>;
+  /** null where the host shows no manager. */
+  readonly widgets: Widgets | null;
+}
+
 /** What a viewer chose that outlives a view: a notebook renders the same model again and again. */
 export interface Kept {
   dismissed: ReadonlySet<string>;
@@ -78,6 +92,8 @@ export interface Live {
   onLink(fn: () => void, signal: AbortSignal): void;
   /** Ask the kernel for something; false if it can't be reached. Absent where there never is one. */
   send?(message: Control | Detail): boolean;
+  /** Absent where there are no widgets at all. */
+  scene?(): SceneParts;
   /** Absent or null where the host doesn't show it. */
   source?(): Source | null;
 }

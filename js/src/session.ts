@@ -3,9 +3,9 @@
  * Lives as long as the model, however many views it has; draws nothing.
  */
 
-import { leaveInColab, type PageModel } from "./host";
+import { leaveInColab, type PageModel, scenePartsOf } from "./host";
 import { LinkWatch } from "./link";
-import type { Kept, Live, Source, Traits } from "./model";
+import type { Kept, Live, SceneParts, Source, Traits } from "./model";
 import { Store } from "./store";
 import type { Control, Detail, FromPage, ToPage } from "./wire.gen";
 
@@ -73,6 +73,10 @@ export class Session implements Live {
     const host = this.#model.get("capabilities")?.host;
     if (host === "colab" && message.kind === "control") leaveInColab(this.#model, message);
     return this.#send(message);
+  }
+
+  scene(): SceneParts {
+    return scenePartsOf(this.#model);
   }
 
   source(): Source | null {
