@@ -6,7 +6,7 @@ Reading, on the training thread::
     plan.absent                                  # {"tokens": reason, ...}; "model" = nothing at all
     plan.meta()                                  # the JSON of `parameters/meta`
 
-    gradients = read_gradients(model, plan)      # in `on_gradients`: the optimiser's step clears them
+    gradients = read_gradients(model, plan)           # in `on_gradients`, before they are cleared
     moment = read(model, plan, previous, gradients)   # in `on_step`; no sync, no copy to the host
 
 `previous` is the moment read before this one, or None (at the start, and after a rewind): what
@@ -19,7 +19,7 @@ Off the training thread::
     reading.tokens              # (n, d) float32 or None, rows of the sampled tokens
     reading.norms               # (n,) float32 or None, L2 norms of those rows
     reading.positions           # (m, d) float32 or None
-    reading.heat                # {matrix id: (h, w) float32}, RMS or largest magnitude of each block
+    reading.heat                # {matrix id: (h, w) float32}, RMS (or largest |w|) of each block
     reading.stats               # (matrices, 10) float32, columns are `STATISTICS`, NaN = unknown
     reading.moved(earlier)      # (n,) float32, how far each token's row went since `earlier`
 

@@ -1,0 +1,251 @@
+"""What is read of a model: everything that needs to be found out only once.
+
+Which parameters there are, which of them are read at all, which get a heat map, which rows of the
+embedding are followed. It reads shapes, never a value; `nbmonitor/parameters/moment.py` does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nbmonitor.parameters.classify import Matrix, classify
+from nbmonitor.parameters.pooling import folded
+from nbmonitor.parameters.roles import KINDS
+from nbmonitor.parameters.statistics import STATISTICS, UNITS
+from nbmonitor.parameters.vocabulary import STRATA, Vocabulary, sample_vocabulary
+from nbmonitor.sampling import stride
+
+_LARGE = 500_000_000
+_POSITIONS = 1024
+_SKIPPED = (
+    "not read: with more than 500 million parameters only embeddings and the first, middle and "
+    "last layers are"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may ask for.
+
+    Parameters
+    ----------
+    tokens
+        Rows of the embedding that are followed, at most.
+    pinned
+        Tokens (texts or ids) that are to be among them.
+    heatmaps
+        Matrices that get a heat map, at most; None: all of them.
+    heat_size
+        Rows and columns of a heat map, at most.
+    heat_of
+        What a cell tells of its block: the root mean square, or the largest magnitude.
+    everything
+        Whether all parameters are read; None: where there are not more than 500 million of them.
+    samples
+        Elements of a tensor from which sparsity, change and gradient are told.
+    """
+
+    tokens: int = 5000
+    pinned: tuple[str | int, ...] = ()
+    heatmaps: int | None = 24
+    heat_size: int = 64
+    heat_of: Literal["rms", "max"] = "rms"
+    everything: bool | None = None
+    samples: int = 16384
+
+
+class Plan:
+    """What is read of one model.
+
+    Parameters
+    ----------
+    model
+        A `torch.nn.Module`; kept, and looked at by `read`.
+    tokenizer
+        As the training has it, or None.
+    options
+        As above.
+
+    Attributes
+    ----------
+    matrices, layers
+        Every parameter, and the repeated blocks.
+    chosen
+        Ids of the matrices that are read.
+    heat
+        Rows and columns of the heat maps, by id of the matrix.
+    tokens, vocabulary
+        The embedding of tokens and its rows that are followed; None without one.
+    positions, position_step
+        The table of positions, and the distance of the rows that are read.
+    absent
+        Why there are no "tokens", "positions", or nothing at all ("model").
+    """
+
+    def __init__(self, model: Any, tokenizer: Any = None, options: Options | None = None) -> None:
+        self.options = options or Options()
+        self.model_name = type(model).__name__
+        self.absent: dict[str, str] = {}
+        found = classify(model)
+        self.matrices, self.layers = found.matrices, found.layers
+        self.tokens, self.positions = found.tokens, found.positions
+        modules = dict(model.named_modules())
+        self.owners = [(modules[m.module], m.leaf) for m in self.matrices]
+        trains = {m.id for m in self.matrices if self.tensor(m).requires_grad}
+        self.chosen = _chosen(self.matrices, trains, self.options.everything)
+        self.heat = self._heat(trains)
+        self.vocabulary: Vocabulary | None = None
+        if self.tokens is not None:
+            rows = self.tokens.shape[0]
+            self.vocabulary = sample_vocabulary(
+                rows, tokenizer, self.options.tokens, self.options.pinned
+            )
+            if self.vocabulary.note:
+                self.absent["texts"] = self.vocabulary.note
+        else:
+            self.absent["tokens"] = "this model has no table of token embeddings"
+        total = folded(self.positions.shape)[0] if self.positions else 0
+        self.position_step = stride(total, _POSITIONS) if total else 1
+        if not total:
+            self.absent["positions"] = (
+                "this model learns no table of positions (rotary and relative ones have none)"
+            )
+        if not self.matrices:
+            self.absent["model"] = "this model has no parameters"
+
+    def tensor(self, matrix: Matrix) -> Any:
+        """Return the parameter as the model holds it now, or None."""
+        module, leaf = self.owners[matrix.id]
+        return getattr(module, leaf, None)
+
+    def stale(self, model: Any) -> bool:
+        """Whether the model's parameters are others than those that were planned for."""
+        shapes = [tuple(p.shape) for _, p in model.named_parameters()]
+        return shapes != [m.shape for m in self.matrices]
+
+    def meta(self) -> dict[str, Any]:
+        """Everything that a page has to know once, as JSON (`parameters/meta`)."""
+        return {
+            "version": 1,
+            "model": self.model_name,
+            "tokens": self._tokens(),
+            "positions": self._positions(),
+            "matrices": [self._matrix(m) for m in self.matrices],
+            "layers": [
+                {"index": layer.index, "stack": layer.stack, "label": layer.label}
+                for layer in self.layers
+            ],
+            "kinds": list(KINDS),
+            "statistics": list(STATISTICS),
+            "units": dict(UNITS),
+            "heat_of": self.options.heat_of,
+            "absent": dict(self.absent),
+        }
+
+    def _tokens(self) -> dict[str, Any] | None:
+        if self.tokens is None or self.vocabulary is None:
+            return None
+        return {
+            "key": self.tokens.name,
+            "count": len(self.vocabulary.ids),
+            "vocabulary": self.tokens.shape[0],
+            "width": self.tokens.shape[1],
+            "ids": self.vocabulary.ids.tolist(),
+            "texts": list(self.vocabulary.texts),
+            "strata": self.vocabulary.strata.tolist(),
+            "strata_names": list(STRATA),
+            "tied": bool(self.tokens.tied),
+        }
+
+    def _positions(self) -> dict[str, Any] | None:
+        if self.positions is None:
+            return None
+        total, width = folded(self.positions.shape)
+        step = self.position_step
+        count = -(-total // step)
+        return {
+            "key": self.positions.name, "count": count, "total": total, "width": width, "step": step
+        }  # fmt: skip
+
+    def _matrix(self, matrix: Matrix) -> dict[str, Any]:
+        heat = self.heat.get(matrix.id)
+        out: dict[str, Any] = {
+            "id": matrix.id,
+            "name": matrix.name,
+            "label": matrix.label,
+            "kind": matrix.kind,
+            "role": matrix.role,
+            "layer": matrix.layer,
+            "stack": matrix.stack,
+            "shape": list(matrix.shape),
+            "heat": list(heat) if heat else None,
+        }
+        if matrix.id not in self.chosen:
+            out["absent"] = _SKIPPED
+        return out
+
+    def _heat(self, trains: set[int]) -> dict[int, tuple[int, int]]:
+        """Choose matrices that get a heat map: whole layers, spread over the depth."""
+        size, most = self.options.heat_size, self.options.heatmaps
+        fit = [
+            m
+            for m in self.matrices
+            if m.id in self.chosen and len(m.shape) >= 2 and m.kind != "norm"
+            and min(folded(m.shape)) > 1
+        ]  # fmt: skip
+        order = _spread(fit, trains)
+        picked = order if most is None else order[:most]
+        return {
+            m.id: (min(size, folded(m.shape)[0]), min(size, folded(m.shape)[1]))
+            for m in sorted(picked, key=lambda m: m.id)
+        }
+
+
+def _chosen(
+    matrices: Sequence[Matrix], trains: set[int], everything: bool | None
+) -> frozenset[int]:
+    """Ids of the matrices that are read."""
+    total = sum(m.elements for m in matrices)
+    if everything or (everything is None and total <= _LARGE):
+        return frozenset(m.id for m in matrices)
+    depth: dict[str, int] = {}
+    for m in matrices:
+        if m.layer is not None:
+            depth[m.stack] = max(depth.get(m.stack, 0), m.layer + 1)
+    wanted = {
+        m.id
+        for m in matrices
+        if m.layer is None or m.layer in {0, depth[m.stack] // 2, depth[m.stack] - 1}
+    }
+    # Adapters are small, and they are what moves.
+    if trains and sum(m.elements for m in matrices if m.id in trains) <= _LARGE // 10:
+        wanted |= trains
+    return frozenset(wanted)
+
+
+def _spread(matrices: Sequence[Matrix], trains: set[int]) -> list[Matrix]:
+    """Order matrices: those that train first; layer by layer, so that any beginning is spread."""
+    groups: dict[tuple[str, int], list[Matrix]] = {}
+    rest: list[Matrix] = []
+    for m in matrices:
+        if m.layer is None:
+            rest.append(m)
+        else:
+            groups.setdefault((m.stack, m.layer), []).append(m)
+    keys = list(groups)
+    layered = [m for at in _bisected(len(keys)) for m in groups[keys[at]]]
+    # Of the embedding there is the cloud of its rows.
+    rest.sort(key=lambda m: m.role == "token")
+    return sorted([*layered, *rest], key=lambda m: m.id not in trains)
+
+
+def _bisected(count: int) -> Iterable[int]:
+    """Numbers below `count`: both ends, then always the middle of the widest gap."""
+    taken = [0, count - 1][:count]
+    while len(taken) < count:
+        placed = sorted(taken)
+        gap = max(range(len(placed) - 1), key=lambda at: placed[at + 1] - placed[at])
+        taken.append((placed[gap] + placed[gap + 1]) // 2)
+    return dict.fromkeys(taken)
