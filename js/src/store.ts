@@ -1,10 +1,11 @@
 /**
- * Everything the page knows of a run: series, latest tensors, events.
+ * Everything the page knows of a run: series, latest tensors, reels of tensors, events.
  * Owns what a message does to it; knows no comm and no drawing.
  */
 
 import { assertNever } from "./assert";
 import { decodeFrame, decodeHistory, type Stretch } from "./codec";
+import { Reel } from "./reels";
 import { Series } from "./series";
 import { decodeTensor, decodeTensors, type Tensor } from "./tensor";
 import type { Hello, RunEvent, SeriesSpec, ToPage } from "./wire.gen";
@@ -24,6 +25,7 @@ export class Store {
   #series: (Series | undefined)[] = [];
   #byKey = new Map<string, Series>();
   #tensors = new Map<string, Tensor>();
+  #reels = new Map<string, Reel>();
   #matches = new Map<string, Series[]>();
   #events: RunEvent[] = [];
   /** Events before the first of ours: a packed history holds only the latest. */
@@ -85,6 +87,15 @@ export class Store {
     return [...this.#tensors.values()];
   }
 
+  /** All values of a tensor of which every one is kept: those with `reel` in their meta. */
+  reel(key: string): Reel | undefined {
+    return this.#reels.get(key);
+  }
+
+  reels(): Reel[] {
+    return [...this.#reels.values()];
+  }
+
   /** Call `fn` after each applied message, until the signal aborts. */
   onChange(fn: () => void, signal: AbortSignal): void {
     if (signal.aborted) return;
@@ -111,7 +122,7 @@ export class Store {
         return frame ? this.#rows(decodeFrame(frame)) : "ok";
       }
       case "put":
-        this.#tensors.set(message.key, decodeTensor(message, buffers[0]));
+        this.#put(decodeTensor(message, buffers[0]));
         return "ok";
       case "event":
         return this.#append(message.events, message.offset);
@@ -131,17 +142,34 @@ export class Store {
     this.#append(header.events, header.events_offset);
     for (const tensor of decodeTensors(header.tensors ?? [], rest)) {
       const own = this.#tensors.get(tensor.key);
-      if (!own || own.step < tensor.step) this.#tensors.set(tensor.key, tensor);
+      const reel = tensor.meta.reel === true;
+      if (reel ? !this.reel(tensor.key)?.at(tensor.step) : !own || own.step < tensor.step) {
+        this.#put(tensor);
+      }
     }
     this.#seq = Math.max(this.#seq, header.seq);
     this.#changed();
   }
 
   /** What to tell the kernel, so that it sends just what is missing. */
-  have(): Hello {
+  have(): Hello & { reels: Record<string, number[]> } {
     const have: Record<string, number> = {};
     for (const s of this.#series) if (s) have[s.spec.id] = s.rows;
-    return { kind: "hello", generation: this.#generation, have, events: this.eventCount };
+    const reels = Object.fromEntries([...this.#reels].map(([key, reel]) => [key, reel.seen]));
+    const { generation, eventCount: events } = this;
+    return { kind: "hello", generation, have, events, reels };
+  }
+
+  #put(tensor: Tensor): void {
+    const { key, step, meta } = tensor;
+    if (meta.reel === true) {
+      const reel = this.#reels.get(key) ?? new Reel();
+      this.#reels.set(key, reel);
+      reel.put(tensor);
+      // What a page lacked comes later than what is newer.
+      if ((this.#tensors.get(key)?.step ?? step) > step) return;
+    }
+    this.#tensors.set(key, tensor);
   }
 
   #declare(specs: readonly SeriesSpec[]): void {
@@ -177,6 +205,7 @@ export class Store {
     this.#series = [];
     this.#byKey.clear();
     this.#tensors.clear();
+    this.#reels.clear();
     this.#matches.clear();
     this.#events = [];
     this.#older = 0;

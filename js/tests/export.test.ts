@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { floatText, toCsv } from "../src/export/csv";
 import { download, fileName } from "../src/export/download";
-import { BUDGET, toHtml } from "../src/export/html";
+import { BUDGET, REEL_BUDGET, toHtml } from "../src/export/html";
 import { packFrame } from "../src/pack";
 import { mountStandalone, type StandaloneData } from "../src/standalone";
 import { Store } from "../src/store";
@@ -112,6 +112,22 @@ describe("HTML", () => {
     const { data, told } = exported(live);
     expect(data.history.length).toBeLessThanOrEqual((BUDGET * 4) / 3 + 4096);
     expect(told).toMatch(/^summary: 1 of \d+ rows$/);
+  });
+
+  test("a reel is told by frames over the whole run, within its share", () => {
+    const live = Object.assign(new FakeLive(), { source: () => source });
+    const size = 40_000;
+    live.put("parameters/meta", {}, new Uint8Array(120_000));
+    live.put("other/large", {}, new Uint8Array(120_000));
+    for (let step = 0; step <= 100; step++) {
+      live.put("parameters/snapshot", { reel: true }, new Uint8Array(size), [size], step);
+    }
+    const { data } = exported(live);
+    const [first, ...frames] = (data.tensors ?? []).map(([put]) => put);
+    expect(first?.key).toBe("parameters/meta");
+    const steps = frames.map((put) => put.step);
+    expect(steps).toEqual([0, 25, 50, 62, 75, 87, 100]);
+    expect(steps.length * size).toBeLessThanOrEqual(REEL_BUDGET);
   });
 
   test("a host that hides the source is told of run.to_html()", () => {

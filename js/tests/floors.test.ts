@@ -10,10 +10,10 @@ const FLOORS: readonly [floor: number, pattern: RegExp][] = [
   [0, /^(wire\.gen|assert|scale|format|paint)\.ts$/],
   [
     1,
-    /^(codec|chunk|series|splice|tensor|thin|store|pack|frame|model|controls|alerts|details|ui)\.ts$/,
+    /^(codec|chunk|series|splice|tensor|reels|thin|store|pack|frame|model|controls|alerts|details|ui)\.ts$/,
   ],
   [2, /^(view|host)\.ts$/],
-  [2, /^export\//],
+  [2, /^(export|parameters)\//],
   [3, /^(chart|views|shell)\//],
   [3, /^(link|session|persist)\.ts$/],
   [4, /^(standalone|widget)\.ts$/],

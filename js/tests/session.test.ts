@@ -36,7 +36,7 @@ describe("hello", () => {
   test("is sent at once, with nothing", () => {
     const model = new FakeModel();
     open(model);
-    expect(model.sent).toEqual([{ kind: "hello", generation: 0, have: {}, events: 0 }]);
+    expect(model.sent).toEqual([{ kind: "hello", generation: 0, have: {}, events: 0, reels: {} }]);
   });
 
   test("says what the history trait restored", () => {

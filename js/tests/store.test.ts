@@ -39,7 +39,8 @@ describe("append", () => {
   test("declares series and fills them", () => {
     const store = started();
     expect(store.series("train/loss")?.last()).toEqual({ x: 2, value: 1 });
-    expect(store.have()).toEqual({ kind: "hello", generation: 1, have: { 0: 3 }, events: 0 });
+    const have = { kind: "hello", generation: 1, have: { 0: 3 }, events: 0, reels: {} };
+    expect(store.have()).toEqual(have);
     expect([store.seq, store.version]).toEqual([1, 1]);
   });
 

@@ -6,6 +6,7 @@
 import type { Live, Traits } from "../model";
 import { headerOf, packHistory } from "../pack";
 import type { Store } from "../store";
+import type { Tensor } from "../tensor";
 import { bytesOf, share, thinned } from "../thin";
 import type { Put } from "../wire.gen";
 import { resolution } from "./resolution";
@@ -13,6 +14,10 @@ import { resolution } from "./resolution";
 /** Bytes of rows in a file; base64 makes a third more of them. */
 export const BUDGET = 680_000;
 const TENSOR_BYTES = 64_000;
+/** The same for what stands beside a reel and says what its frames mean. */
+const BESIDE_BYTES = 250_000;
+/** Bytes of reels in a file: the newest frame, the first, and what lies between. */
+export const REEL_BUDGET = 300_000;
 /** Tensors that a kernel and its page talk with, no part of a run. */
 const OWN = "nbmonitor/";
 
@@ -52,17 +57,28 @@ mountStandalone(document.getElementById("nbmonitor"), data);
 `;
 }
 
-/** Tensors that fit into a small file, as the messages that would bring them. */
+/** A tensor as the message that would bring it. */
+function message(generation: number, tensor: Tensor): [Put, string] {
+  const { key, step, shape, meta, data } = tensor;
+  const dtype = data.constructor.name.replace("Array", "").toLowerCase();
+  const head = { kind: "put" as const, seq: 0, generation };
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return [{ ...head, key, step, dtype, shape: [...shape], meta }, base64(bytes)];
+}
+
+/** Tensors that fit into a small file; of a reel, frames that tell the whole run. */
 function tensorsOf(store: Store): [Put, string][] {
-  return store
-    .tensors()
-    .filter(({ key, data }) => !key.startsWith(OWN) && data.byteLength <= TENSOR_BYTES)
-    .map(({ key, step, shape, meta, data }) => {
-      const dtype = data.constructor.name.replace("Array", "").toLowerCase();
-      const head = { kind: "put" as const, seq: 0, generation: store.generation };
-      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      return [{ ...head, key, step, dtype, shape: [...shape], meta }, base64(bytes)];
-    });
+  const area = (key: string) => key.slice(0, key.lastIndexOf("/") + 1);
+  const known = store.tensors();
+  const beside = new Set(known.filter(({ key }) => store.reel(key)).map(({ key }) => area(key)));
+  const single = known
+    .filter(({ key }) => !key.startsWith(OWN) && !store.reel(key))
+    .filter(
+      ({ key, data }) => data.byteLength <= (beside.has(area(key)) ? BESIDE_BYTES : TENSOR_BYTES),
+    );
+  const reels = store.reels();
+  const frames = reels.flatMap((reel) => reel.chosen(REEL_BUDGET / reels.length));
+  return [...single, ...frames].map((tensor) => message(store.generation, tensor));
 }
 
 export interface Html {
