@@ -107,6 +107,8 @@ export interface Moment {
   /** (m, 3) coordinates of the position embeddings: value = positionScale * stored. */
   positions: Int16Array | null;
   positionScale: number;
+  /** What the bytes 0 and 255 of a column stand for; without it a legend can only say low and high. */
+  ranges?: { readonly [column in "norm" | "moved" | "frequency"]?: readonly [number, number] };
   /** By matrix id. */
   heat: ReadonlyMap<number, Heat>;
   /** (matrices, 10), NaN where unknown. */
