@@ -28,6 +28,8 @@ class Matrix:
         Where it is found at any time: `getattr(modules[module], leaf)`.
     tied
         Further names under which the same tensor is known.
+    trains
+        Whether it asks for a gradient: frozen ones stay as they are.
     """
 
     id: int
@@ -41,6 +43,7 @@ class Matrix:
     module: str
     leaf: str
     tied: tuple[str, ...] = ()
+    trains: bool = True
 
     @property
     def elements(self) -> int:
@@ -111,7 +114,7 @@ def classify(model: Any) -> Classified:
             Matrix(
                 len(matrices), name, label, kind, role,
                 layer.index if layer else None, layer.stack if layer else "",
-                place.shape, module, leaf, tuple(tied),
+                place.shape, module, leaf, tuple(tied), bool(tensor.requires_grad),
             )
         )  # fmt: skip
     return Classified(
@@ -123,9 +126,9 @@ def classify(model: Any) -> Classified:
 
 
 def _table(matrices: list[Matrix], role: str) -> Matrix | None:
-    """The largest table of a role, rows by width."""
+    """The largest table of a role, rows by width; of copies, the one that trains."""
     found = [m for m in matrices if m.role == role and len(m.shape) >= 2]
-    return max(found, key=lambda m: m.elements, default=None)
+    return max(found, key=lambda m: (m.elements, m.trains), default=None)
 
 
 def _uses(model: Any, modules: Mapping[str, Any]) -> dict[int, str]:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 # What wrappers put into a path that says nothing about the model.
-_WRAPPERS = {"base_layer", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+_WRAPPERS = {
+    "base_layer", "modules_to_save", "_orig_mod", "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class Plan:
         self.tokens, self.positions = found.tokens, found.positions
         modules = dict(model.named_modules())
         self.owners = [(modules[m.module], m.leaf) for m in self.matrices]
-        trains = {m.id for m in self.matrices if self.tensor(m).requires_grad}
+        trains = {m.id for m in self.matrices if m.trains}
         self.chosen = _chosen(self.matrices, trains, self.options.everything)
         self.heat = self._heat(trains)
         self.vocabulary: Vocabulary | None = None
@@ -182,6 +182,8 @@ class Plan:
             "shape": list(matrix.shape),
             "heat": list(heat) if heat else None,
         }
+        if not matrix.trains:
+            out["frozen"] = True
         if matrix.id not in self.chosen:
             out["absent"] = _SKIPPED
         return out

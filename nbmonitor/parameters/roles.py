@@ -25,7 +25,7 @@ _MLP = re.compile(
 _MIXTURE = re.compile(r"Expert|Mo[Ee]([A-Z]|$)|MixtureOf|SparseM")
 _ROUTER = re.compile(r"Router|TopK|Gating|MoEGate")
 _MIXER = re.compile(r"Mamba|SSM|Mixer$|DeltaNet|RecurrentBlock|RgLru|ShortConv")
-_LORA = re.compile(r"(^|\.)lora_(embedding_)?(A|B|magnitude_vector)(\.|$)|(^|\.)(vera|boft|hada)_")
+_LORA = re.compile(r"(?:^|\.)(?:lora|vera)_(?:embedding_|lambda_)?(\w+?)(?:_vector)?(?:\.|$)")
 
 _POSITION = re.compile(
     r"(^|[._])(wpe|pos(ition)?(al)?(_?(emb|enc|ids)\w*)?|embed_positions?)(\.|$)|PositionalEmb",
@@ -113,7 +113,7 @@ def role_of(place: Place) -> tuple[str, str]:  # noqa: PLR0911 - one return a ru
     """
     lora = _LORA.search(place.whole)
     if lora:
-        return "lora", (lora.group(2) or "").replace("magnitude_vector", "magnitude")
+        return "lora", lora.group(1)
     outside = _by_type(place)
     if outside:
         return outside
