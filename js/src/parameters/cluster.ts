@@ -6,6 +6,7 @@
 
 import { clamp } from "../scale";
 import { generator } from "./lod";
+import type { Moment } from "./stage";
 
 export interface Clusters {
   /** Cluster of each point. */
@@ -47,6 +48,41 @@ export function cluster(
   }
   counts.fill(0);
   for (let i = 0; i < n; i++) counts[labels[i]!]!++;
+  return { labels, centres, counts, nearest: nearest(points, n, centres, labels, k) };
+}
+
+/** Clusters of moments, each found once; those found before give the next its starts. */
+export class Clusterer {
+  #found = new WeakMap<Moment, Clusters>();
+  #start: Float64Array | undefined;
+
+  /** The clusters of a moment's tokens, or null where it has none. */
+  of(moment: Moment): Clusters | null {
+    if (!moment.tokens) return null;
+    const known = this.#found.get(moment);
+    if (known) return known;
+    const { tokens, scale } = moment;
+    const found = moment.cluster
+      ? grouped(tokens, moment.cluster)
+      : cluster(
+          tokens,
+          undefined,
+          this.#start?.map((v) => v / scale),
+        );
+    this.#start = found.centres.map((v) => v * scale);
+    this.#found.set(moment, found);
+    return found;
+  }
+}
+
+/** What labels that were found elsewhere say of the points. */
+export function grouped(points: ArrayLike<number>, labels: Uint8Array): Clusters {
+  const n = Math.min(labels.length, Math.floor(points.length / 3));
+  let k = 0;
+  for (let i = 0; i < n; i++) k = Math.max(k, labels[i]! + 1);
+  const centres = new Float64Array(3 * k);
+  const counts = new Uint32Array(k);
+  average(points, n, centres, labels, counts);
   return { labels, centres, counts, nearest: nearest(points, n, centres, labels, k) };
 }
 

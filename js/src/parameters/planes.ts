@@ -61,26 +61,21 @@ export function rowsOf(meta: ParametersMeta, visible: ReadonlySet<number>): Row[
  */
 export function layoutOf(rows: readonly Row[], width: number, height: number): Layout {
   const gutter = width > 300 ? 62 : 44;
-  const most = Math.max(1, ...rows.map((row) => row.matrices.length));
   const room = Math.max(1, width - gutter);
-  const heightFor = (size: number, per: number) =>
-    rows.reduce((sum, row) => sum + Math.ceil(row.matrices.length / per), 0) *
-      (size + CAPTION + GAP) +
-    GAP;
-  // The largest size that fits, tried from the most columns that could be wanted to few.
-  let size = SMALLEST;
-  let per = Math.max(1, Math.min(most, Math.floor(room / (SMALLEST + GAP))));
-  for (let columns = most; columns >= 1; columns--) {
-    const fits = Math.min(LARGEST, Math.floor(room / columns) - GAP);
-    if (fits < SMALLEST) continue;
-    const lines = (heightFor(0, columns) - GAP) / (CAPTION + GAP);
-    const tall = Math.floor((height - GAP) / lines) - CAPTION - GAP;
-    const best = Math.min(fits, Math.max(SMALLEST, tall));
-    if (best > size || columns === most) {
-      size = Math.max(size, best);
-      per = columns;
-    }
+  const most = Math.max(1, ...rows.map((row) => row.matrices.length));
+  const linesOf = (columns: number) =>
+    rows.reduce((sum, row) => sum + Math.ceil(row.matrices.length / columns), 0);
+  let per = Math.max(1, Math.floor(room / (SMALLEST + GAP)));
+  let size = 0;
+  for (let columns = Math.min(most, per); columns >= 1; columns--) {
+    const across = Math.floor(room / columns) - GAP;
+    const down = Math.floor((height - GAP) / Math.max(1, linesOf(columns))) - CAPTION - GAP;
+    const fits = Math.min(LARGEST, across, Math.max(SMALLEST, down));
+    if (fits <= size) continue;
+    size = fits;
+    per = columns;
   }
+  size = Math.max(size, Math.min(SMALLEST, room));
   const cells: Cell[] = [];
   let y = GAP;
   rows.forEach((row, r) => {

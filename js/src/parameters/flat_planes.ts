@@ -1,0 +1,206 @@
+/** The stack of heatmaps as the flat stage draws it: its own scroll and zoom, names, legend. */
+
+import { short } from "../format";
+import { faded, type Palette } from "../paint";
+import { clamp } from "../scale";
+import { diverging, type Range, rangeOf, sequential, type Tables } from "./colour";
+import type { Shown } from "./flat_cloud";
+import { cut, drawLegend, drawNote, legendEnds } from "./flat_overlay";
+import { type Cell, cellAt, type Layout, layoutOf, Planes, rowsOf } from "./planes";
+import type { Box } from "./splat";
+import type { ParametersMeta, Picked } from "./stage";
+
+/** Where the viewer is in the stack: what is at the box's top left, and how large. */
+export interface Place {
+  readonly x: number;
+  readonly y: number;
+  readonly zoom: number;
+}
+
+export const TOP: Place = { x: 0, y: 0, zoom: 1 };
+const ZOOM = 12;
+const FOOT = 20;
+
+export class Stack {
+  readonly #planes = new Planes();
+  #layout: Layout = layoutOf([], 1, 1);
+  #laid = "";
+  #box: Box = { left: 0, top: 0, width: 1, height: 1 };
+  place: Place = TOP;
+  /** The cell under the pointer. */
+  hovered: number | null = null;
+
+  /** Lay out what is visible in `box`; true if there is anything. */
+  fit(meta: ParametersMeta, visible: ReadonlySet<number>, box: Box): boolean {
+    const rows = rowsOf(meta, visible);
+    const ids = rows.flatMap((row) => row.matrices.map((matrix) => matrix.id));
+    const laid = `${box.width} ${box.height} ${ids.join(" ")}`;
+    this.#box = box;
+    if (laid !== this.#laid) {
+      this.#laid = laid;
+      this.#layout = layoutOf(rows, box.width, box.height - FOOT);
+    }
+    this.place = this.#held(this.place);
+    return rows.length > 0;
+  }
+
+  draw(
+    ctx: CanvasRenderingContext2D,
+    palette: Palette,
+    tables: Tables,
+    meta: ParametersMeta,
+    shown: Shown,
+  ): void {
+    const { a, b, t, look } = shown;
+    const box = this.#box;
+    const all = this.#layout.cells;
+    const shared = look.shared ? this.#planes.shared(a, b, t, all) : null;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(box.left, box.top, box.width, box.height - FOOT);
+    ctx.clip();
+    ctx.imageSmoothingEnabled = false;
+    for (const cell of all) {
+      const [x, y, size] = this.#onScreen(cell);
+      if (y > box.top + box.height || y + size + this.#layout.caption < box.top) continue;
+      if (x > box.left + box.width || x + size < box.left) continue;
+      const pair = this.#planes.pair(a, b, cell.matrix.id);
+      if (!pair) {
+        ctx.strokeStyle = palette.grid;
+        ctx.strokeRect(x + 0.5, y + 0.5, size - 1, size - 1);
+        drawNote(ctx, palette, "–", x + size / 2, y + size / 2, size, "center");
+      } else {
+        const own = this.#planes.range(pair, t);
+        const range = shared ?? rangeOf(own[0], own[1]);
+        const picture = this.#planes.picture(cell.matrix.id, pair, t, range, look, tables);
+        ctx.drawImage(picture, x, y, size, size);
+        ctx.strokeStyle = this.hovered === cell.matrix.id ? palette.readout : palette.border;
+        ctx.strokeRect(x - 0.5, y - 0.5, size + 1, size + 1);
+        this.#caption(ctx, palette, cell, own, x, y + size, look.shared ? "" : " ");
+      }
+    }
+    this.#rows(ctx, palette);
+    ctx.restore();
+    this.#foot(ctx, palette, meta, shared, look.shared);
+  }
+
+  /** What is under a place of the stage, or null. */
+  pick(x: number, y: number): Picked | null {
+    const box = this.#box;
+    if (y >= box.top + box.height - FOOT) return null;
+    const [u, v] = this.#inside(x, y);
+    const found = cellAt(this.#layout, u, v);
+    const heat = found?.cell.matrix.heat;
+    if (!found || !heat) return null;
+    const row = Math.floor(found.down * heat[0]);
+    const column = Math.floor(found.across * heat[1]);
+    return { kind: "plane", matrix: found.cell.matrix.id, row, column };
+  }
+
+  moved(dx: number, dy: number): Place {
+    const { x, y, zoom } = this.place;
+    return this.#held({ x: x - dx / zoom, y: y - dy / zoom, zoom });
+  }
+
+  /** Zoomed so that what is at a place of the stage stays there. */
+  zoomed(factor: number, x: number, y: number): Place {
+    const [u, v] = this.#inside(x, y);
+    const zoom = clamp(this.place.zoom * factor, 1, ZOOM);
+    const part = this.place.zoom / zoom;
+    return this.#held({
+      x: u - (u - this.place.x) * part,
+      y: v - (v - this.place.y) * part,
+      zoom,
+    });
+  }
+
+  /** The place that shows a layer's row, or null if it isn't there. */
+  placeOf(layer: number): Place | null {
+    const cells = this.#layout.cells.filter((cell) => this.#layout.rows[cell.row]?.layer === layer);
+    const first = cells[0];
+    if (!first) return null;
+    const right = Math.max(...cells.map((cell) => cell.x + cell.size));
+    const bottom = Math.max(...cells.map((cell) => cell.y + cell.size)) + this.#layout.caption;
+    const box = this.#box;
+    const high = box.height - FOOT;
+    const zoom = clamp(Math.min(box.width / right, high / (bottom - first.y + 8)), 1, 3);
+    return this.#held({ x: 0, y: (first.y + bottom) / 2 - high / zoom / 2, zoom });
+  }
+
+  clear(): void {
+    this.#planes.clear();
+    this.#laid = "";
+  }
+
+  /** Kept within the stack. */
+  #held({ x, y, zoom }: Place): Place {
+    const wide = Math.max(0, this.#layout.width - this.#box.width / zoom);
+    const high = Math.max(0, this.#layout.height - (this.#box.height - FOOT) / zoom);
+    return { x: clamp(x, 0, wide), y: clamp(y, 0, high), zoom };
+  }
+
+  #inside(x: number, y: number): readonly [number, number] {
+    const { place } = this;
+    return [
+      (x - this.#box.left) / place.zoom + place.x,
+      (y - this.#box.top) / place.zoom + place.y,
+    ];
+  }
+
+  #onScreen(cell: Cell): readonly [number, number, number] {
+    const { x, y, zoom } = this.place;
+    const left = this.#box.left + (cell.x - x) * zoom;
+    const top = this.#box.top + (cell.y - y) * zoom;
+    return [Math.round(left), Math.round(top), Math.round(cell.size * zoom)];
+  }
+
+  #caption(
+    ctx: CanvasRenderingContext2D,
+    palette: Palette,
+    cell: Cell,
+    own: readonly [number, number],
+    x: number,
+    y: number,
+    each: string,
+  ): void {
+    const size = cell.size * this.place.zoom;
+    const part = cell.matrix.role || cell.matrix.label;
+    const range = `${short(own[0])} … ${short(own[1])}`;
+    // Its own scale belongs to each picture, so it is written where it can be read.
+    const both = `${part}  ${range}`;
+    const text = (each || this.hovered === cell.matrix.id) && size > 100 ? both : part;
+    drawNote(ctx, palette, text, x, y + this.#layout.caption * 0.55, size);
+  }
+
+  #rows(ctx: CanvasRenderingContext2D, palette: Palette): void {
+    const { rows, cells, gutter } = this.#layout;
+    const box = this.#box;
+    ctx.fillStyle = faded(palette.panel, 0.85);
+    if (this.place.x > 0) ctx.fillRect(box.left, box.top, gutter - 4, box.height - FOOT);
+    rows.forEach((row, r) => {
+      const first = cells.find((cell) => cell.row === r);
+      if (!first) return;
+      const [, y, size] = this.#onScreen(first);
+      drawNote(ctx, palette, row.label, box.left, y + Math.min(size / 2, 60), gutter - 6);
+    });
+  }
+
+  #foot(
+    ctx: CanvasRenderingContext2D,
+    palette: Palette,
+    meta: ParametersMeta,
+    shared: Range | null,
+    wanted: boolean,
+  ): void {
+    const box = this.#box;
+    const y = box.top + box.height - FOOT / 2;
+    const what = meta.heat_of === "max" ? "largest |w|" : "RMS of w";
+    const stops = shared?.diverging ? diverging(palette) : sequential(palette);
+    const ends = wanted ? legendEnds(shared) : (["its least", "its most"] as const);
+    const end = drawLegend(ctx, palette, stops, what, ends, box.left, y, box.width);
+    const room = box.left + box.width - end - 12;
+    const hidden = this.#layout.height * this.place.zoom > box.height - FOOT + 1;
+    const note = `${wanted ? "one scale" : "each its own scale"}${hidden ? " · drag for more" : ""}`;
+    if (room > 90) drawNote(ctx, palette, cut(ctx, note, room), end + 12, y, room);
+  }
+}
