@@ -6,16 +6,24 @@ embedding are followed. It reads shapes, never a value; `nbmonitor/parameters/mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nbmonitor.parameters.classify import Matrix, classify
-from nbmonitor.parameters.pooling import folded
+from nbmonitor.parameters.pooling import folded, heat_shape
 from nbmonitor.parameters.roles import KINDS
+from nbmonitor.parameters.samples import budget
 from nbmonitor.parameters.statistics import STATISTICS, UNITS
 from nbmonitor.parameters.vocabulary import STRATA, Vocabulary, sample_vocabulary
 from nbmonitor.sampling import stride
+
+# Statistics and heat map (or None) of a matrix.
+Kept = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 _LARGE = 500_000_000
 _POSITIONS = 1024
@@ -73,7 +81,9 @@ class Plan:
     matrices, layers
         Every parameter, and the repeated blocks.
     chosen
-        Ids of the matrices that are read.
+        The matrices that are read.
+    samples
+        Elements of a tensor's sample; tensors with no more than that are read whole.
     heat
         Rows and columns of the heat maps, by id of the matrix.
     tokens, vocabulary
@@ -86,6 +96,9 @@ class Plan:
 
     def __init__(self, model: Any, tokenizer: Any = None, options: Options | None = None) -> None:
         self.options = options or Options()
+        self._model = model
+        self._rows: dict[Any, Any] = {}
+        self._kept: dict[int, tuple[tuple[int, int], Kept]] = {}
         self.model_name = type(model).__name__
         self.absent: dict[str, str] = {}
         found = classify(model)
@@ -95,6 +108,7 @@ class Plan:
         self.owners = [(modules[m.module], m.leaf) for m in self.matrices]
         trains = {m.id for m in self.matrices if m.trains}
         self.chosen = _chosen(self.matrices, trains, self.options.everything)
+        self.samples = budget((m.elements for m in self.chosen), self.options.samples)
         self.heat = self._heat(trains)
         self.vocabulary: Vocabulary | None = None
         if self.tokens is not None:
@@ -120,19 +134,56 @@ class Plan:
         module, leaf = self.owners[matrix.id]
         return getattr(module, leaf, None)
 
+    def check(self, model: Any) -> None:
+        """Raise ValueError if the plan was made for another model."""
+        if model is not self._model:
+            msg = (
+                f"this plan is for another model (a {self.model_name}): make a new "
+                "Plan(model, tokenizer, options)"
+            )
+            raise ValueError(msg)
+
+    def rows_on(self, device: Any) -> Any:
+        """Rows of the tokens that are followed, (n,) int64 on a device; made there once."""
+        assert self.vocabulary is not None
+        if device not in self._rows:
+            ids = sys.modules["torch"].from_numpy(self.vocabulary.ids)
+            self._rows = {device: ids.to(device)}
+        return self._rows[device]
+
+    def unchanged(self, versions: Mapping[int, tuple[int, int]]) -> tuple[int, ...]:
+        """Ids of frozen matrices that are remembered, and have not been written to since."""
+        return tuple(n for n, v in versions.items() if n in self._kept and self._kept[n][0] == v)
+
+    def remember(self, number: int, version: tuple[int, int], kept: Kept) -> None:
+        """Keep what was read of a frozen matrix."""
+        self._kept[number] = version, kept
+
+    def remembered(self, number: int) -> Kept:
+        """Return what was read of a frozen matrix."""
+        return self._kept[number][1]
+
     def stale(self, model: Any) -> bool:
         """Whether the model's parameters are others than those that were planned for."""
+        if model is not self._model:
+            return True
         shapes = [tuple(p.shape) for _, p in model.named_parameters()]
         return shapes != [m.shape for m in self.matrices]
 
-    def meta(self) -> dict[str, Any]:
-        """Everything that a page has to know once, as JSON (`parameters/meta`)."""
+    def meta(self, unread: Mapping[int, str] | None = None) -> dict[str, Any]:
+        """Everything that a page has to know once, as JSON (`parameters/meta`).
+
+        Parameters
+        ----------
+        unread
+            Why matrices could not be read, by id, as a reading tells it.
+        """
         return {
             "version": 1,
             "model": self.model_name,
             "tokens": self._tokens(),
             "positions": self._positions(),
-            "matrices": [self._matrix(m) for m in self.matrices],
+            "matrices": [self._matrix(m, (unread or {}).get(m.id, "")) for m in self.matrices],
             "layers": [
                 {"index": layer.index, "stack": layer.stack, "label": layer.label}
                 for layer in self.layers
@@ -169,7 +220,7 @@ class Plan:
             "key": self.positions.name, "count": count, "total": total, "width": width, "step": step
         }  # fmt: skip
 
-    def _matrix(self, matrix: Matrix) -> dict[str, Any]:
+    def _matrix(self, matrix: Matrix, unread: str) -> dict[str, Any]:
         heat = self.heat.get(matrix.id)
         out: dict[str, Any] = {
             "id": matrix.id,
@@ -184,8 +235,8 @@ class Plan:
         }
         if not matrix.trains:
             out["frozen"] = True
-        if matrix.id not in self.chosen:
-            out["absent"] = _SKIPPED
+        if unread or matrix not in self.chosen:
+            out["absent"] = unread or _SKIPPED
         return out
 
     def _heat(self, trains: set[int]) -> dict[int, tuple[int, int]]:
@@ -193,25 +244,22 @@ class Plan:
         size, most = self.options.heat_size, self.options.heatmaps
         fit = [
             m
-            for m in self.matrices
-            if m.id in self.chosen and len(m.shape) >= 2 and m.kind != "norm"
+            for m in self.chosen
+            if len(m.shape) >= 2 and m.kind != "norm"
             and min(folded(m.shape)) > 1
         ]  # fmt: skip
         order = _spread(fit, trains)
         picked = order if most is None else order[:most]
-        return {
-            m.id: (min(size, folded(m.shape)[0]), min(size, folded(m.shape)[1]))
-            for m in sorted(picked, key=lambda m: m.id)
-        }
+        return {m.id: heat_shape(m.shape, size) for m in sorted(picked, key=lambda m: m.id)}
 
 
 def _chosen(
     matrices: Sequence[Matrix], trains: set[int], everything: bool | None
-) -> frozenset[int]:
-    """Ids of the matrices that are read."""
+) -> tuple[Matrix, ...]:
+    """Return the matrices that are read."""
     total = sum(m.elements for m in matrices)
     if everything or (everything is None and total <= _LARGE):
-        return frozenset(m.id for m in matrices)
+        return tuple(matrices)
     depth: dict[str, int] = {}
     for m in matrices:
         if m.layer is not None:
@@ -224,7 +272,7 @@ def _chosen(
     # Adapters are small, and they are what moves.
     if trains and sum(m.elements for m in matrices if m.id in trains) <= _LARGE // 10:
         wanted |= trains
-    return frozenset(wanted)
+    return tuple(m for m in matrices if m.id in wanted)
 
 
 def _spread(matrices: Sequence[Matrix], trains: set[int]) -> list[Matrix]:
