@@ -30,6 +30,8 @@ export interface Options {
   markers: number;
   /** Whether there is a Quality tab; "empty": one that nothing has filled yet. */
   quality: "" | "full" | "empty";
+  /** Whether there is a Parameters tab; "empty": without a snapshot; "few": as a saved notebook has it. */
+  parameters: "" | "full" | "few" | "empty";
   /** Whether the adapters learn nothing. */
   faulty: boolean;
   /** Path of the run file, or "". */
@@ -61,6 +63,7 @@ export function readOptions(search: string): Options {
     buckets: Math.max(1, number("buckets", 1)),
     markers: number("markers", 0),
     quality: (given.get("quality") ?? "") as Options["quality"],
+    parameters: (given.get("parameters") ?? "") as Options["parameters"],
     faulty: number("faulty", 0) !== 0,
     file: given.get("file") ?? "",
   };

@@ -159,6 +159,9 @@ export function panels(o: Options): PanelSpec[] {
     }),
     panel("metrics", "Logged metrics", "metrics", 400, { span: 12, keys: ["*"] }),
     ...(o.quality ? quality(o) : []),
+    ...(o.parameters
+      ? [panel("parameters", "Parameters", "parameters", 10, { span: 12, tab: "parameters" })]
+      : []),
     panel("events", "Log", "log", 10, { span: 12, tab: "log" }),
   ];
 }

@@ -10,6 +10,7 @@ import { type Desk, MakeBelieve } from "./kernel";
 import type { Options } from "./options";
 import { type Column, packBuckets, packFrame } from "./pack";
 import { panels } from "./panels";
+import { parametersMeta, snapshot, taken } from "./parameters";
 import { type Made, qualityTensors } from "./quality";
 import { events, type Source, sources } from "./run";
 
@@ -38,6 +39,7 @@ export class Replay implements Live {
   #bundle: PageSource | null = null;
   readonly #put = new Map<string, string>();
   readonly kept = { dismissed: new Set<string>(), notify: null };
+  #snapshots = 0;
   #step = -1;
   #events = 0;
   #seq = 0;
@@ -155,6 +157,7 @@ export class Replay implements Live {
     this.store.apply({ kind: "append", seq: ++this.#seq, generation: 1, declare }, [frame]);
     this.#tellEvents();
     this.#tellTensors();
+    this.#tellSnapshots();
     if (step >= this.#options.total && this.#traits.status.state === "running") {
       this.setTrait("status", this.#status("finished"));
     }
@@ -170,6 +173,28 @@ export class Replay implements Live {
       const { key, dtype, shape, meta } = made;
       const head = { kind: "put" as const, seq: ++this.#seq, generation: 1, step: this.#step };
       this.store.apply({ ...head, key, dtype, shape, meta }, [bytesOf(made)]);
+    }
+  }
+
+  /** Snapshots of parameters that were taken by now. */
+  #tellSnapshots(): void {
+    const { parameters } = this.#options;
+    if (!parameters || parameters === "empty") return;
+    const put = (key: string, step: number, meta: Record<string, unknown>, bytes: Uint8Array) => {
+      const head = { kind: "put" as const, seq: ++this.#seq, generation: 1, key, step };
+      const view = new DataView(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
+      this.store.apply({ ...head, dtype: "uint8", shape: [bytes.length], meta }, [view]);
+    };
+    const all = taken(this.#options);
+    const due = all.filter(({ step }) => step <= this.#step).length;
+    if (this.#snapshots === 0 && due > 0) {
+      put("parameters/meta", 0, {}, new TextEncoder().encode(JSON.stringify(parametersMeta())));
+    }
+    const every = parameters === "few" ? 24 : 1;
+    for (; this.#snapshots < due; this.#snapshots++) {
+      if (this.#snapshots % every !== 0 && this.#snapshots < all.length - 1) continue;
+      const made = snapshot(this.#options, this.#snapshots, all);
+      put("parameters/snapshot", made.step, made.meta, made.bytes);
     }
   }
 
