@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbmonitor import wire
+from nbmonitor.arrears import FLUSH_BYTES, URGENT_BYTES, Arrears
 from nbmonitor.record import Tensor
+from nbmonitor.reels import is_for_page, is_reel
 from nbmonitor.run import Run
 
 ENVELOPE = 600  # about what one message takes beside its buffers: headers, signature, JSON
@@ -61,11 +63,13 @@ class Feed:
         self._seq = 0
         self._shown: dict[str, Tensor] = {}
         self._unseen: set[str] = set()
+        self._frames = Arrears(run)
         self.sizes: list[int] = []
         self._forget()
 
     def _forget(self) -> None:
         self._generation = self._run.generation
+        self._frames.forget()
         self._sent: dict[int, int] = {}
         self._declared = self._events = self._tensors = 0
 
@@ -77,14 +81,25 @@ class Feed:
             self._sent = {int(number): int(rows) for number, rows in hello["have"].items()}
             self._declared = next(n for n in range(len(self._sent) + 1) if n not in self._sent)
             self._events = int(hello["events"])
+            self._frames.forget(hello.get("reels"))
 
     def show(self, tensor: Tensor) -> None:
         """Take a tensor that is for the page alone and no part of the Run."""
         self._shown[tensor[0]] = tensor
         self._unseen.add(tensor[0])
 
-    def send(self, *, tensors: bool) -> bool:
-        """Send all that the page lacks; return whether there is a new series or event."""
+    def send(self, *, tensors: bool, frames: bool = False, urgent: bool = False) -> bool:
+        """Send what the page lacks; return whether there is a new series or event.
+
+        Parameters
+        ----------
+        tensors
+            Whether tensors go along.
+        frames
+            Whether reels do, so much of them as one flush may have: see `owes`.
+        urgent
+            Whether that may be more than usual.
+        """
         if self._run.generation != self._generation:
             self._forget()
         news = self._send_rows()
@@ -94,7 +109,15 @@ class Feed:
             self._events += len(events)
         if tensors:
             self._send_tensors()
+        if frames:
+            self._put(self._frames.take(URGENT_BYTES if urgent else FLUSH_BYTES))
+            self._frames.sent()
         return news or bool(events)
+
+    @property
+    def owes(self) -> bool:
+        """Whether frames of reels were left for the next flush."""
+        return self._frames.left
 
     @property
     def behind(self) -> bool:
@@ -139,7 +162,8 @@ class Feed:
         self._deliver(message, [], _EVENT * len(events))
 
     def _send_tensors(self) -> None:
-        version, fresh = self._run.tensors_since(self._tensors)
+        version, news = self._run.tensors_since(self._tensors)
+        fresh = [tensor for tensor in news if not is_reel(tensor) and is_for_page(tensor)]
         # Struck off before they are read: another thread may show the next ones meanwhile.
         shown = sorted(self._unseen)
         self._unseen.difference_update(shown)

@@ -195,7 +195,11 @@ class Flusher:
         pause = _SILENT_PAUSE
         if not self.silent:
             # Before a page has answered, one large tensor would use up the whole rate.
-            self._send(tensors=self._heard is not None or urgent or ending)
+            self._send(
+                tensors=self._heard is not None or urgent or ending,
+                frames=self._heard is not None,
+                urgent=urgent,
+            )
             pause = self._spent()
         if pause and not self.silent:
             self._last_sent = now
@@ -204,10 +208,12 @@ class Flusher:
             self._last_sent = now
         self._not_before = now + pause
 
-    def _send(self, *, tensors: bool) -> None:
-        if self._feed.send(tensors=tensors):
+    def _send(self, *, tensors: bool, frames: bool = False, urgent: bool = False) -> None:
+        if self._feed.send(tensors=tensors, frames=frames, urgent=urgent):
             # New series and events may change the panels: look again in the next turn.
             self._looked = -math.inf
+            self._run.changed.set()
+        elif frames and self._feed.owes:
             self._run.changed.set()
 
     def _heartbeat_due(self, now: float, *, over: bool) -> bool:

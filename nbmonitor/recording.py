@@ -134,7 +134,7 @@ class Recording:
         """Let viewers know where the file is."""
         path = run.path
         if path is not None and run.config.get("run_file") != str(path):
-            run.archive = reader.archive(path)
+            run.archive, run.film = reader.archive(path), reader.Frames(path)
             run.config = {**run.config, "run_file": str(path)}
 
     def _fold(self) -> None:

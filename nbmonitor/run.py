@@ -20,8 +20,9 @@ from nbmonitor import packing, wire
 from nbmonitor.declarations import Declarations
 from nbmonitor.export import Archive, Exports, Held
 from nbmonitor.probe import Series
-from nbmonitor.record import ACTIVE, ENDED, Journal, Row, Tensor
+from nbmonitor.record import ACTIVE, ENDED, Journal, Row
 from nbmonitor.recorded import Recorded
+from nbmonitor.reeled import Reeled
 from nbmonitor.series import Column
 from nbmonitor.summary import Summarised
 
@@ -35,7 +36,7 @@ def _nothing() -> None:
     """Stand in for `Run.settle` until an engine is attached."""
 
 
-class Run(Exports, Recorded, Summarised):
+class Run(Reeled, Exports, Recorded, Summarised):
     """The live record.
 
     Parameters
@@ -62,6 +63,8 @@ class Run(Exports, Recorded, Summarised):
         Who writes that file.
     archive, panels
         As in `Exports`.
+    film, reel_memory
+        As in `Reeled`.
     """
 
     def __init__(self, name: str = "", memory: int = MEMORY) -> None:
@@ -91,9 +94,8 @@ class Run(Exports, Recorded, Summarised):
         self._specs: list[wire.SeriesSpec] = []
         self._ids: dict[str, int] = {}
         self._events: list[wire.RunEvent] = []
-        self._tensors: dict[str, tuple[int, Tensor]] = {}
-        self._tensor_version = 0
         self._nonfinite: dict[str, int] = {}
+        self._clear_tensors()
 
     def declare(self, series: Iterable[Series]) -> None:
         """Make labels, units and precision known before rows arrive."""
@@ -172,15 +174,6 @@ class Run(Exports, Recorded, Summarised):
             if not largest.foldable or not largest.fold_oldest():
                 return
 
-    def put(
-        self, key: str, step: int, array: NDArray[Any], meta: dict[str, Any] | None = None
-    ) -> None:
-        """Set the latest value of a tensor."""
-        with self._lock:
-            self._tensor_version += 1
-            self._tensors[key] = (self._tensor_version, (key, step, array, meta or {}))
-        self.changed.set()
-
     def event(
         self, kind: str, step: int | None, data: dict[str, Any], time: float | None = None
     ) -> None:
@@ -218,7 +211,7 @@ class Run(Exports, Recorded, Summarised):
             dropped = sum(c.truncate(step) for c in self._columns)
             if self.journal is not None:
                 self.journal.rewind(step)
-            if dropped:
+            if self._reels.cut(step) or dropped:
                 self.generation += 1
             self.step = min(self.step, step)
         self.changed.set()
@@ -233,7 +226,7 @@ class Run(Exports, Recorded, Summarised):
                 if name not in keep:
                     setattr(past, name, value)
             past.config = dict(self.config)
-            self.path = self.journal = None
+            self.path = self.journal = self.archive = self.film = None
             self._clear()
             self.generation += 1
             self.status, self.status_message, self.status_detail = "waiting", "", ""
@@ -304,12 +297,6 @@ class Run(Exports, Recorded, Summarised):
         with self._lock:
             return [dict(e) for e in self._events if kind is None or e["kind"] == kind]
 
-    def tensor(self, key: str) -> Tensor | None:
-        """Return the latest tensor of that key (key, step, array, meta), or None."""
-        with self._lock:
-            found = self._tensors.get(key)
-            return None if found is None else found[1]
-
     def spans(self) -> dict[str, dict[str, Any]]:
         """Last value, its step, minimum, maximum, rows and unit of every series, by key."""
         self.settle()
@@ -360,12 +347,6 @@ class Run(Exports, Recorded, Summarised):
         """Events after the first `count`."""
         with self._lock:
             return list(self._events[count:])
-
-    def tensors_since(self, version: int) -> tuple[int, list[Tensor]]:
-        """Tensors set after `version`, and the version to ask with next time."""
-        with self._lock:
-            fresh = [t for v, t in self._tensors.values() if v > version]
-            return self._tensor_version, fresh
 
     def pack(self, budget: int = HISTORY_BYTES, *, tensors: bool = True) -> bytes:
         """Pack the whole Run for a page that has nothing, in about `budget` bytes.

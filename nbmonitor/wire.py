@@ -94,7 +94,11 @@ class Append(TypedDict):
 
 
 class Put(TypedDict):
-    """The latest value of a tensor; buffer 0 is its bytes, C order, little-endian."""
+    """The latest value of a tensor; buffer 0 is its bytes, C order, little-endian.
+
+    With `reel` in its meta, it is one of many: each is kept, by step, and they come in any order,
+    but none before the one at the step that its meta names as `base`.
+    """
 
     kind: Literal["put"]
     seq: int
@@ -117,12 +121,16 @@ class Events(TypedDict):
 
 
 class Hello(TypedDict):
-    """A page that starts, wakes or found a gap: rows held per series id, events held."""
+    """A page that starts, wakes or found a gap: rows per series id, events, steps per reel.
+
+    A *reel* is a tensor of which every value is kept: its `put` has `reel` in its meta.
+    """
 
     kind: Literal["hello"]
     generation: int
     have: dict[str, int]
     events: int
+    reels: NotRequired[dict[str, list[int]]]
 
 
 class Ack(TypedDict):

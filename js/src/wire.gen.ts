@@ -54,7 +54,7 @@ export interface Append {
   declare: SeriesSpec[];
 }
 
-/** The latest value of a tensor; buffer 0 is its bytes, C order, little-endian. */
+/** The latest value of a tensor; buffer 0 is its bytes, C order, little-endian. With `reel` in its meta, it is one of many: each is kept, by step, and they come in any order, but none before the one at the step that its meta names as `base`. */
 export interface Put {
   kind: "put";
   seq: number;
@@ -75,12 +75,13 @@ export interface Events {
   events: RunEvent[];
 }
 
-/** A page that starts, wakes or found a gap: rows held per series id, events held. */
+/** A page that starts, wakes or found a gap: rows per series id, events, steps per reel. A *reel* is a tensor of which every value is kept: its `put` has `reel` in its meta. */
 export interface Hello {
   kind: "hello";
   generation: number;
   have: Record<string, number>;
   events: number;
+  reels?: Record<string, number[]>;
 }
 
 /** A page that is looking, every two seconds. */

@@ -20,8 +20,9 @@ import numpy as np
 from nbmonitor import wire
 from nbmonitor.export import Archive, Points
 from nbmonitor.probe import Series
+from nbmonitor.record import Tensor
 from nbmonitor.run import Run
-from nbmonitor.runfile import schema
+from nbmonitor.runfile import schema, stills
 from nbmonitor.runfile.paths import is_written
 from nbmonitor.runfile.rows import Bulk, bounds, newest, read
 from nbmonitor.runfile.schema import RunFileError, SeriesRow
@@ -177,6 +178,16 @@ class RunFile:
             found = self._db.execute("SELECT step, data FROM events WHERE kind = ?", (kind,))
             return [(int(step), json.loads(data)) for step, data in found]
 
+    def tensor_steps(self, key: str) -> list[int]:
+        """Steps that the file has of a tensor, ascending."""
+        with self._explained():
+            return stills.steps(self._db, key)
+
+    def tensor(self, key: str, step: int) -> Tensor | None:
+        """Read a tensor as it was at a step; None if it has none there."""
+        with self._explained():
+            return stills.at(self._db, key, step)
+
     # ------------------------------------------------------------------ into a Run
 
     def load(self, run: Run) -> Cursor:
@@ -190,7 +201,7 @@ class RunFile:
                 self._lay_summary(run, summary[1], cursor.tables)
         self.catch_up(run, cursor)
         run.path = self.path
-        run.archive = archive(self.path)
+        run.archive, run.film = archive(self.path), Frames(self.path)
         return cursor
 
     def catch_up(self, run: Run, cursor: Cursor) -> None:
@@ -241,15 +252,12 @@ class RunFile:
                 run.lay(s.key, x, values)
 
     def _put(self, run: Run, cursor: Cursor) -> None:
-        found = self._db.execute(
-            "SELECT rowid, key, step, dtype, shape, meta, data FROM tensors WHERE rowid IN "
-            "(SELECT max(rowid) FROM tensors WHERE rowid > ? GROUP BY key) ORDER BY rowid",
-            (cursor.tensors,),
-        )
-        for number, key, step, dtype, shape, meta, data in found:
-            array = np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
-            run.put(key, int(step), array.reshape(json.loads(shape)), json.loads(meta or "{}"))
-            cursor.tensors = int(number)
+        fresh = stills.fresh(self._db, cursor.tensors)
+        for number in stills.wanted(fresh, run.reel_memory):
+            key, step, array, meta = stills.read(self._db, number)
+            run.put(key, step, array, meta)
+        if fresh:
+            cursor.tensors = fresh[-1].number
 
     def _state(self, run: Run) -> None:
         meta = self.meta
@@ -296,6 +304,29 @@ def archive(path: Path) -> Archive:
     return points
 
 
+class Frames:
+    """Reads the reels of a file, as `Run.film`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def steps(self, key: str) -> list[int]:
+        """Steps of a reel; [] where the file can't be read."""
+        try:
+            with RunFile(self._path) as file:
+                return file.tensor_steps(key)
+        except (OSError, RunFileError):
+            return []  # as in `archive`
+
+    def read(self, key: str, step: int) -> Tensor | None:
+        """Read a value of a reel; None where it isn't there or can't be read."""
+        try:
+            with RunFile(self._path) as file:
+                return file.tensor(key, step)
+        except (OSError, RunFileError):
+            return None
+
+
 def find_checkpoint(
     directory: str | Path, step: int, output_dir: str | Path | None = None
 ) -> Path | None:
@@ -321,4 +352,4 @@ def _same(saved: Any, output_dir: str | Path) -> bool:
     return Path(str(saved)).resolve() == Path(output_dir).resolve()
 
 
-__all__ = ["ACTIVE", "Bulk", "Cursor", "RunFile", "archive", "find_checkpoint", "load"]
+__all__ = ["ACTIVE", "Bulk", "Cursor", "Frames", "RunFile", "archive", "find_checkpoint", "load"]

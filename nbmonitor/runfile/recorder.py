@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nbmonitor import wire
-from nbmonitor.record import ACTIVE, Row
+from nbmonitor.record import ACTIVE, Row, Tensor
 from nbmonitor.run import Run
 from nbmonitor.runfile import rescue
 from nbmonitor.runfile.files import Files, ignore
@@ -124,8 +124,8 @@ class Recorder:
         """Learn that rows after `step` are void; the Run has dropped them already."""
         if self._closed:
             return
-        self._rewinds += 1
-        self._changes.append(Cut(self._rewinds, step, _counts(self._run)))
+        self._changes.append(Cut(self._rewinds + 1, step, _counts(self._run)))
+        self._rewinds += 1  # after the change is there: see `_news`
         journal = self._files.journal
         if journal is not None:
             journal.rewind(self._files.base.rewinds + self._rewinds, self._upto, step)
@@ -179,8 +179,7 @@ class Recorder:
             files.outage.journal_failed(journal.trouble)
         # Packing settles the Run: what that brings in is among the changes then.
         packed = self._pack() if summary else None
-        changes = list(self._changes)
-        version, tensors = self._run.tensors_since(self._tensors)
+        changes, version, tensors = self._news()
         batch = self._batch(storage, changes)
         batch.tensors, batch.summary = tensors, packed
         rewinds = int(batch.meta.get("rewinds", storage.folded.rewinds))
@@ -203,6 +202,19 @@ class Recorder:
         journal.rotate(storage.folded)
         if in_place:
             files.outage.worked(batch.rows)
+
+    def _news(self) -> tuple[list[Laid | Cut], int, list[Tensor]]:
+        """What is to be written: rows and cuts, then the tensors as they are after those.
+
+        A Run that is rewound meanwhile has dropped tensors of its own: what it has then must not
+        be written without the cut, which would take them out of the file again, nor after it.
+        """
+        while True:
+            rewinds = self._rewinds
+            changes = list(self._changes)
+            version, tensors = self._run.tensors_since(self._tensors)
+            if rewinds == self._rewinds:
+                return changes, version, tensors
 
     def _batch(self, storage: Storage, changes: Sequence[Laid | Cut]) -> Batch:
         """Number changes as the file does, and leave out what it has.

@@ -19,12 +19,13 @@ import numpy as np
 
 from nbmonitor import wire
 from nbmonitor.record import Row, Tensor
+from nbmonitor.reels import is_reel
 from nbmonitor.run import Run
 from nbmonitor.runfile import schema
 from nbmonitor.runfile.records import Folded
 from nbmonitor.runfile.tables import Tables
 
-# Of a tensor that is set over and over, so many snapshots are kept, or so many bytes.
+# Of a tensor that is set over and over, and is no reel, so many are kept, or so many bytes.
 _SNAPSHOTS = 100
 _SNAPSHOT_BYTES = 16 * 2**20
 
@@ -215,6 +216,8 @@ class Storage:
                 little.tobytes(),
             ),
         )
+        if is_reel(tensor):
+            return
         keep = max(1, min(_SNAPSHOTS, _SNAPSHOT_BYTES // max(1, little.nbytes)))
         held = [
             number
