@@ -1,0 +1,284 @@
+/**
+ * The stage on pythreejs' objects: a cloud of tokens and a house of heatmaps, in three dimensions.
+ * Python made the objects (`nbmonitor/scene/`), this side gives them data and draws, so that it
+ * all plays while the kernel is busy, or gone.
+ */
+
+import type { SceneParts } from "../model";
+import { h, keepKeys } from "../view";
+import { Flight, wantsStill } from "./camera";
+import type { Shown } from "./flat_cloud";
+import { Lod } from "./lod";
+import { listen } from "./pointer";
+import { between, eyeOf, moved, type Pose, product, turned, unitAt, zoomed } from "./scene_camera";
+import { Recovery } from "./scene_context";
+import { type Kit, openKit } from "./scene_kit";
+import { poseOfLayer, poseOfToken } from "./scene_layout";
+import { Parts } from "./scene_parts";
+import { pickPoint, pickSheet, rayOf } from "./scene_pick";
+import type { FlyTarget, Look, Moment, ParametersMeta, Picked, Stage, StageOptions } from "./stage";
+
+const FLIGHT_MS = 700;
+const STEP = 24;
+const FOV = 40;
+const NOWHERE: Pose = { target: [0, 0, 0], yaw: 0, pitch: 0.4, distance: 24 };
+const LABEL =
+  "Parameters in 3D. Drag to turn, shift and drag to move, wheel to zoom; arrow keys, plus, minus and 0";
+
+/** Where the scene is, and what to do when it breaks later. */
+export interface SceneOptions extends StageOptions {
+  /** `live.scene?.() ?? null`. */
+  readonly parts: SceneParts | null;
+  /** The picture can't be drawn any more: take the flat stage, for this reason. */
+  readonly failed: (why: string) => void;
+}
+
+/**
+ * Make the stage. Rejects with an Error whose message tells a viewer why there is none:
+ * no WebGL, no widgets, pythreejs missing in Python or in the page.
+ */
+export async function openScene(options: SceneOptions): Promise<Stage> {
+  const box = h("div", {
+    class: "nbm-scene",
+    style: "position:absolute;inset:0;overflow:hidden;touch-action:none;cursor:grab",
+    tabindex: 0,
+    role: "img",
+    "aria-label": LABEL,
+  });
+  const end = new AbortController();
+  options.signal.addEventListener("abort", () => end.abort(), { once: true, signal: end.signal });
+  options.el.append(box);
+  try {
+    const kit = await openKit(box, options.parts, options.palette, end.signal);
+    return new SceneStage(box, kit, options, end);
+  } catch (error) {
+    end.abort();
+    box.remove();
+    throw error;
+  }
+}
+
+export class SceneStage implements Stage {
+  readonly name = "scene";
+  readonly why: string;
+  readonly #kit: Kit;
+  readonly #box: HTMLElement;
+  readonly #options: SceneOptions;
+  readonly #end: AbortController;
+  readonly #recovery: Recovery;
+  readonly #dirty: () => void;
+  readonly #lod = new Lod();
+  #parts: Parts | null = null;
+  #shown: Shown | null = null;
+  #trails: ReadonlyMap<number, Float32Array> = new Map();
+  #pose: Pose = NOWHERE;
+  #flight: Flight<Pose> | null = null;
+  #size = { width: 1, height: 1 };
+  #sized: unknown = null;
+  #pointer: { x: number; y: number } | null = null;
+  #due = false;
+  #last = 0;
+
+  constructor(box: HTMLElement, kit: Kit, options: SceneOptions, end: AbortController) {
+    this.#kit = kit;
+    this.#box = box;
+    this.#options = options;
+    this.#end = end;
+    this.why = options.why;
+    const { signal } = end;
+    this.#recovery = new Recovery(
+      kit.view,
+      () => this.#ask(),
+      (why) => {
+        if (!signal.aborted) options.failed(why);
+      },
+      signal,
+    );
+    const item = options.loop.add(box, (now) => this.#tick(now), signal);
+    this.#dirty = () => item.dirty();
+    // What Python changes in the scene makes pythreejs draw: with our camera and our data.
+    kit.view.tock = () => {
+      kit.view._ticking = false;
+      this.#ask();
+    };
+    this.#listen(signal);
+    this.resize(box.clientWidth, box.clientHeight);
+    signal.addEventListener("abort", () => this.#close(), { once: true });
+  }
+
+  setMeta(meta: ParametersMeta): void {
+    const first = this.#parts === null;
+    this.#parts?.dispose();
+    this.#parts = new Parts(this.#kit, meta);
+    if (first) this.#pose = this.#home();
+    this.#ask();
+  }
+
+  frame(a: Moment, b: Moment, t: number, look: Look): void {
+    this.#shown = { a, b, t, look };
+    this.#draw(performance.now());
+  }
+
+  setTrails(points: ReadonlyMap<number, Float32Array>): void {
+    this.#trails = points;
+    this.#ask();
+  }
+
+  pick(x: number, y: number): Picked | null {
+    const [parts, shown] = [this.#parts, this.#shown];
+    if (!parts || !shown) return null;
+    const size = { x, y, ...this.#size };
+    const ends = parts.tokens;
+    if (ends && shown.look.showTokens) {
+      const { camera } = this.#kit;
+      const view = product(camera.projectionMatrix.elements, camera.matrixWorldInverse.elements);
+      const at = parts.layout.tokens;
+      const index = pickPoint(ends.a, ends.b, shown.t, parts.factor, at, view, size);
+      if (index >= 0) return { kind: "token", index };
+    }
+    return pickSheet(parts.layout, shown.look.visible, rayOf(this.#pose, FOV, size));
+  }
+
+  flyTo(target: FlyTarget): void {
+    const parts = this.#parts;
+    if (!parts) return;
+    let to: Pose | null = null;
+    if (target === "reset") to = this.#home();
+    else if ("layer" in target) to = poseOfLayer(parts.layout, target.layer);
+    else {
+      const at = parts.place(target.token, this.#shown?.t ?? 0);
+      if (at) to = poseOfToken(at, this.#pose);
+    }
+    if (!to) return;
+    this.#flight = new Flight(this.#pose, to, between, FLIGHT_MS, wantsStill());
+    this.#ask();
+  }
+
+  resize(width: number, height: number): void {
+    this.#size = { width: Math.max(1, width), height: Math.max(1, height) };
+    this.#sized = null;
+    this.#ask();
+  }
+
+  dispose(): void {
+    this.#end.abort();
+  }
+
+  /** All of it in view, in a narrow box from farther away. */
+  #home(): Pose {
+    const home = this.#parts?.layout.home ?? NOWHERE;
+    const { width, height } = this.#size;
+    return zoomed(home, Math.max(1, (1.5 * height) / width));
+  }
+
+  #ask(): void {
+    this.#due = true;
+    this.#dirty();
+  }
+
+  #tick(now: number): void {
+    if (this.#flight) {
+      this.#pose = this.#flight.at(now);
+      if (this.#flight.over(now)) this.#flight = null;
+      this.#due = true;
+    }
+    if (this.#due) this.#draw(now);
+    if (this.#flight) this.#dirty();
+    if (this.#pointer) {
+      const { x, y } = this.#pointer;
+      this.#pointer = null;
+      this.#options.hovered(this.pick(x, y), x, y);
+    }
+  }
+
+  #draw(now: number): void {
+    this.#due = false;
+    const [parts, shown] = [this.#parts, this.#shown];
+    if (!parts || !shown || this.#end.signal.aborted) return;
+    const { view, camera, scene, software } = this.#kit;
+    this.#fit();
+    const begun = performance.now();
+    const home = this.#home();
+    const most = this.#lod.level(home.distance / this.#pose.distance);
+    const ratio = (view.renderer?.domElement.width ?? this.#size.width) / this.#size.width;
+    camera.position.set(...eyeOf(this.#pose));
+    camera.lookAt(...this.#pose.target);
+    parts.update(shown, this.#trails, { ...this.#size, pose: this.#pose, fov: FOV, ratio, most });
+    view.renderScene(scene, camera);
+    if (!this.#recovery.drawn()) this.#sized = null;
+    const interval = now - this.#last;
+    // Where the processor draws, it does so after this call: all of the frame is its work.
+    this.#lod.note(interval, software ? interval : performance.now() - begun);
+    this.#last = now;
+  }
+
+  /** The renderer comes from a pool: another one has another size. */
+  #fit(): void {
+    const { renderer } = this.#kit.view;
+    if (this.#sized === renderer && renderer) return;
+    this.#sized = renderer;
+    const { width, height } = this.#size;
+    renderer?.setPixelRatio(this.#kit.software ? 1 : Math.min(2, window.devicePixelRatio || 1));
+    renderer?.setSize(width, height);
+    Object.assign(this.#kit.camera, { aspect: width / height, fov: FOV, near: 0.1, far: 1000 });
+    this.#kit.camera.updateProjectionMatrix();
+  }
+
+  #turn(pose: Pose): void {
+    this.#flight = null;
+    this.#pose = pose;
+    this.#ask();
+  }
+
+  #listen(signal: AbortSignal): void {
+    const { hovered, chosen } = this.#options;
+    const aside = (dx: number, dy: number) => {
+      const unit = unitAt(this.#pose.distance, FOV, this.#size.height);
+      this.#turn(moved(this.#pose, dx, dy, unit));
+    };
+    const gestures = {
+      drag: (dx: number, dy: number, _x: number, _y: number, shift: boolean) => {
+        if (shift) aside(dx, dy);
+        else this.#turn(turned(this.#pose, dx, dy));
+      },
+      click: (x: number, y: number) => chosen(this.pick(x, y)),
+      move: (x: number, y: number) => {
+        this.#pointer = { x, y };
+        this.#dirty();
+      },
+      leave: () => {
+        this.#pointer = null;
+        hovered(null, 0, 0);
+      },
+      zoom: (factor: number) => this.#turn(zoomed(this.#pose, 1 / factor)),
+      twice: () => this.flyTo("reset"),
+    };
+    listen(this.#box, gestures, signal);
+    const keys: Record<string, () => void> = {
+      ArrowLeft: () => this.#turn(turned(this.#pose, STEP, 0)),
+      ArrowRight: () => this.#turn(turned(this.#pose, -STEP, 0)),
+      ArrowUp: () => this.#turn(turned(this.#pose, 0, STEP)),
+      ArrowDown: () => this.#turn(turned(this.#pose, 0, -STEP)),
+      "+": () => this.#turn(zoomed(this.#pose, 0.85)),
+      "-": () => this.#turn(zoomed(this.#pose, 1.18)),
+      "0": () => this.flyTo("reset"),
+    };
+    this.#box.addEventListener(
+      "keydown",
+      (event) => {
+        const act = keys[event.key];
+        if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+        event.preventDefault();
+        act();
+      },
+      { signal },
+    );
+    keepKeys(this.#box, signal);
+  }
+
+  #close(): void {
+    this.#parts?.dispose();
+    this.#kit.view.remove();
+    this.#box.remove();
+  }
+}
