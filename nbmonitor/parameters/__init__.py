@@ -22,7 +22,9 @@ Off the training thread, once for each moment::
     reading.positions           # (m, d) float32 or None
     reading.heat                # {matrix id: (h, w) float32}, RMS (or largest |w|) of each block
     reading.stats               # (matrices, 10) float32, columns are `STATISTICS`, NaN = unknown
-    reading.moved(earlier)      # (n,) float32, how far each token's row went since `earlier`
+    reading.moved(earlier)      # (n,) float32 or None, how far each token's row went since then
+    reading.estimated           # whether `moved` is an estimate (wide tables), about 4 % off
+    reading.forget()            # keep no more than the next reading's `moved` needs
     reading.unread              # {matrix id: reason}: what can't be read (offloaded, sharded, ...)
     reading.nonfinite           # ids of matrices that hold NaN or infinities
 

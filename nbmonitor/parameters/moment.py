@@ -18,10 +18,13 @@ from nbmonitor.parameters.pooling import folded
 from nbmonitor.parameters.reading import Raw, Reading, complete
 from nbmonitor.parameters.samples import Samples, take
 from nbmonitor.parameters.sweep import Sweep
+from nbmonitor.sampling import stride
 
 # Rows of embeddings stay as they are up to this many bytes; beyond, float16 halves them.
 _ROWS = 16 << 20
-_ROWS_AT_ONCE = 512
+# Columns of such rows that are kept as they are: float16 would hide a small step.
+_COLUMNS = 256
+_ROWS_AT_ONCE = 256
 _REASONS = {
     "meta": "its weights are on the meta device (offloaded between forward passes)",
     "fsdp": "its weights are sharded (FSDP): each process holds a part",
@@ -91,8 +94,13 @@ class Moment:
             versions=self.versions,
         )
         self.rows, self.swept, self.heat = {}, [], []
+        reading = complete(self.plan, raw, self.unread)
+        # Whoever still holds the moment before keeps no room for it.
+        for done in (self.before, self.gradients):
+            if done is not None:
+                done.release()
         self.before = self.gradients = None
-        return complete(self.plan, raw, self.unread)
+        return reading
 
 
 def read_gradients(model: Any, plan: Plan) -> Samples:
@@ -211,24 +219,27 @@ def _sweep(moment: Moment, device: Any, group: Numbered) -> None:
 
 def _rows(plan: Plan, found: Mapping[int, Any]) -> dict[str, Any]:
     """Rows of embeddings that are followed."""
-    out = {}
+    out: dict[str, Any] = {}
     if plan.tokens is not None and plan.tokens.id in found:
         table = found[plan.tokens.id].detach().reshape(folded(plan.tokens.shape))  # (V, d)
-        out["tokens"] = _gathered(table, plan.rows_on(table.device))  # (n, d)
+        out |= _gathered(table, plan.rows_on(table.device))
     if plan.positions is not None and plan.positions.id in found:
         table = found[plan.positions.id].detach().reshape(folded(plan.positions.shape))  # (M, d)
         out["positions"] = table[:: plan.position_step].clone()  # (m, d)
     return out
 
 
-def _gathered(table: Any, ids: Any) -> Any:
-    """Copy rows, (n, d)."""
-    size = len(ids) * table.shape[1] * table.element_size()
-    if size <= _ROWS:
-        return table.index_select(0, ids)
-    half = sys.modules["torch"].float16
-    kept = table.new_empty((len(ids), table.shape[1]), dtype=half)  # (n, d)
-    parts = zip(kept.split(_ROWS_AT_ONCE), ids.split(_ROWS_AT_ONCE), strict=True)
-    for part, some in parts:
-        part.copy_(table.index_select(0, some))
-    return kept
+def _gathered(table: Any, ids: Any) -> dict[str, Any]:
+    """Copy rows, (n, d); where they take much room, coarsely, and a part of them exactly."""
+    width = table.shape[1]
+    if len(ids) * width * table.element_size() <= _ROWS:
+        return {"tokens": table.index_select(0, ids)}  # (n, d)
+    kept = table.new_empty((len(ids), width), dtype=sys.modules["torch"].float16)  # (n, d)
+    step = stride(width, _COLUMNS)
+    exact = table.new_empty((len(ids), -(-width // step)))  # (n, columns)
+    for start in range(0, len(ids), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        rows = table.index_select(0, ids[part])  # (some, d)
+        kept[part] = rows
+        exact[part] = rows[:, ::step]
+    return {"tokens": kept, "columns": exact}

@@ -26,7 +26,7 @@ from nbmonitor.sampling import stride
 Kept = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 _LARGE = 500_000_000
-_POSITIONS = 1024
+_POSITIONS = 512
 _SKIPPED = (
     "not read: with more than 500 million parameters only embeddings and the first, middle and "
     "last layers are"

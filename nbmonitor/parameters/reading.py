@@ -64,6 +64,10 @@ class Reading:
         Why a matrix could not be read, by id.
     nonfinite
         Ids of matrices in which something is NaN or infinite.
+    columns
+        (n, c) evenly spaced columns of `tokens` in full precision, where those are float16.
+    width
+        d, also of a reading that has forgotten its rows.
     """
 
     tokens: NDArray[Any] | None
@@ -73,14 +77,31 @@ class Reading:
     stats: Floats
     unread: dict[int, str] = field(default_factory=dict)
     nonfinite: tuple[int, ...] = ()
+    columns: NDArray[Any] | None = None
+    width: int = 0
+
+    @property
+    def estimated(self) -> bool:
+        """Whether `moved` is an estimate from 256 columns (about 4 % off), and not exact."""
+        return self.columns is not None
 
     def moved(self, earlier: Reading | None) -> Floats | None:
-        """How far each token's row went since an earlier reading, (n,), in full width."""
-        if self.tokens is None or earlier is None or earlier.tokens is None:
+        """How far each token's row went since an earlier reading, (n,)."""
+        now, then = self.followed, earlier.followed if earlier else None
+        if now is None or then is None or now.shape != then.shape:
             return None
-        if self.tokens.shape != earlier.tokens.shape:
-            return None
-        return _norms(self.tokens, earlier.tokens)
+        return norms(now, then) * np.float32((self.width / now.shape[1]) ** 0.5)
+
+    def forget(self) -> None:
+        """Let go of what a later reading needs no more to be told `moved` against this one."""
+        self.heat, self.positions = {}, None
+        if self.columns is not None:
+            self.tokens = None
+
+    @property
+    def followed(self) -> NDArray[Any] | None:
+        """What `moved` goes by: the rows, or some of their columns."""
+        return self.tokens if self.columns is None else self.columns
 
 
 def complete(plan: Plan, raw: Raw, unread: Mapping[int, str]) -> Reading:
@@ -112,12 +133,14 @@ def complete(plan: Plan, raw: Raw, unread: Mapping[int, str]) -> Reading:
     read = (*raw.weights, *raw.still)
     return Reading(
         tokens=tokens,
-        norms=None if tokens is None else _norms(tokens),
+        norms=None if tokens is None else norms(tokens),
         positions=None if positions is None else positions.astype(np.float32),
         heat=dict(sorted(heat.items())),
         stats=stats,
         unread=dict(unread),
         nonfinite=tuple(n for n in read if not np.isfinite(stats[n, L2])),
+        columns=raw.rows.get("columns"),
+        width=0 if tokens is None else tokens.shape[1],
     )
 
 
@@ -144,7 +167,7 @@ def _heat(plan: Plan, raw: Raw) -> dict[int, Floats]:
     return out
 
 
-def _norms(rows: NDArray[Any], less: NDArray[Any] | None = None) -> Floats:
+def norms(rows: NDArray[Any], less: NDArray[Any] | None = None) -> Floats:
     """L2 norm of each row, or of its difference to another, (n,); a part at a time."""
     out = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _ROWS_AT_ONCE):

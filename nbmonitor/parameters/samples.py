@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from nbmonitor.parameters.carrier import to_host
 from nbmonitor.sampling import stride
 
-# Elements of all samples of one moment together: 8 MB.
-_MOST = 2_000_000
+# Elements of all samples of one kind together: 5 MB.
+_MOST = 1_250_000
 _FEWEST = 256
 
 
 def budget(counts: Iterable[int], most: int) -> int:
-    """Elements of one sample, so that all of them stay within 8 MB.
+    """Elements of one sample, so that all of them stay within 5 MB.
 
     Parameters
     ----------
@@ -66,6 +66,10 @@ class Samples:
             # What is here needs no room there.
             self.vectors = []
         return self._host
+
+    def release(self) -> None:
+        """Let go of everything: the samples have told what they could."""
+        self.vectors, self._host = [], {}
 
 
 def take(found: Sequence[tuple[int, Any]], most: int) -> list[Any]:

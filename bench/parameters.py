@@ -1,0 +1,136 @@
+"""What a snapshot of the parameters costs the training thread, and what memory it takes.
+
+In processes of their own with one thread of torch, in CPU time, best of several: a snapshot is
+samples of gradients, rows of embeddings, statistics and heat maps of everything that is read.
+Weights are made-up numbers in the shapes of GPT-2; each gradient is its weight, which costs the
+same to read and takes no memory.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from bench.figure import Figure
+
+_CODE = """
+import json, pathlib, sys, time, warnings
+warnings.filterwarnings("ignore")
+import torch, transformers
+torch.set_num_threads(1)
+from nbmonitor.parameters.moment import read, read_gradients
+from nbmonitor.parameters.plan import Options, Plan
+
+shape, ways, rounds = json.loads(sys.argv[1])
+# What torch and numpy load at their first use is not a snapshot's.
+tiny = transformers.GPT2LMHeadModel(transformers.GPT2Config(
+    n_layer=1, n_embd=256, n_head=4, vocab_size=80_000))
+plan = Plan(tiny, None, Options())
+read(tiny, plan, read(tiny, plan)).host()
+del tiny, plan
+
+config = transformers.GPT2Config(**shape)
+with torch.device("meta"):
+    model = transformers.GPT2LMHeadModel(config)
+model = model.to_empty(device="cpu")
+model.tie_weights()
+noise = torch.randn(1 << 20, generator=torch.Generator().manual_seed(0)) * 0.02
+for p in model.parameters():
+    for part in p.data.view(-1).split(len(noise)):
+        part.copy_(noise[: len(part)])
+    p.grad = p.detach()
+
+def memory(name):
+    line = next(x for x in open("/proc/self/status") if x.startswith(name))
+    return int(line.split()[1]) / 1e3
+
+def reset():
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+
+class Words:
+    all_special_ids = [config.vocab_size - 1]
+    def get_vocab(self):
+        return {("\\u0120" if n % 2 else "") + f"w{n}": n for n in range(config.vocab_size)}
+
+out = {"parameters": sum(p.numel() for p in model.parameters())}
+for way, options in ways.items():
+    started = time.process_time()
+    plan = Plan(model, Words(), Options(**options))
+    planned = time.process_time() - started
+    previous, earlier, spent, hosts = None, None, [], []
+    reset()
+    before = memory("VmRSS")
+    for _ in range(rounds):
+        started = time.process_time()
+        gradients = read_gradients(model, plan)
+        moment = read(model, plan, previous, gradients)
+        spent.append(time.process_time() - started)
+        if len(spent) == 2:
+            peak = memory("VmHWM") - before
+        started = time.process_time()
+        kept = moment.bytes
+        reading = moment.host()
+        reading.moved(earlier)
+        hosts.append(time.process_time() - started)
+        previous, earlier = moment, reading
+        heat, rows, told = len(reading.heat), len(reading.tokens), reading.stats
+        assert not reading.unread and heat == len(plan.heat)
+        reading.forget()
+    assert not (told[[m.id for m in plan.chosen]] != told[[m.id for m in plan.chosen]]).any()
+    out[way] = {"read": min(spent[1:]) * 1e3, "host": min(hosts[1:]) * 1e3, "plan": planned * 1e3,
+                "peak": peak, "kept": kept / 1e6, "heat": heat, "rows": rows}
+    previous = earlier = reading = moment = gradients = None
+print(json.dumps(out))
+"""
+
+_SMALL: dict[str, Any] = {}
+_XL = {"n_layer": 48, "n_embd": 1600, "n_head": 25}
+_ALL = {"everything": True, "heatmaps": None}
+
+
+def _run(shape: dict[str, Any], ways: dict[str, Any], rounds: int) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", _CODE, json.dumps([shape, ways, rounds])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    out: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return out
+
+
+def measure() -> list[Figure]:
+    """Measure GPT-2 small and GPT-2 XL; the latter takes 6.5 GB."""
+    small = _run(_SMALL, {"default": {}, "all": _ALL}, 8)
+    large = _run(_XL, {"all": _ALL, "selective": {}}, 4)
+    default = small["default"]
+    note = (
+        f"{small['parameters'] / 1e6:.0f} M fp32, {default['rows']} tokens, "
+        f"{default['heat']} heat maps; {default['host']:.0f} ms more off this thread"
+    )
+    size = f"{large['parameters'] / 1e9:.2f} G fp32"
+    peak = max(large["all"]["peak"], large["selective"]["peak"])
+    return [
+        Figure("parameters, GPT-2 small: a snapshot", default["read"], "ms", 130, note=note),
+        Figure(
+            "the same, with heat maps of all matrices", small["all"]["read"], "ms",
+            note=f"{small['all']['heat']} heat maps",
+        ),
+        Figure(
+            "parameters, GPT-2 XL: everything", large["all"]["read"] / 1e3, "s", 1.5,
+            note=f"{size}, {large['all']['heat']} heat maps",
+        ),
+        Figure(
+            "parameters, GPT-2 XL: selective, its default", large["selective"]["read"], "ms", 250,
+            note=f"{large['selective']['heat']} heat maps",
+        ),
+        Figure(
+            "parameters, GPT-2 XL: extra memory at most", peak, "MB", 50,
+            note=f"{large['all']['kept']:.0f} MB kept until it is stored",
+        ),
+        Figure("parameters: a plan, once", default["plan"], "ms", note="classes, tokens, layout"),
+    ]  # fmt: skip
