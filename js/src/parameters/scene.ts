@@ -13,7 +13,7 @@ import { listen } from "./pointer";
 import { between, eyeOf, moved, type Pose, product, turned, unitAt, zoomed } from "./scene_camera";
 import { Recovery } from "./scene_context";
 import { type Kit, openKit } from "./scene_kit";
-import { poseOfLayer, poseOfToken } from "./scene_layout";
+import { above, homeOf, poseOfLayer, poseOfToken } from "./scene_layout";
 import { Parts } from "./scene_parts";
 import { pickPoint, pickSheet, rayOf } from "./scene_pick";
 import type { FlyTarget, Look, Moment, ParametersMeta, Picked, Stage, StageOptions } from "./stage";
@@ -22,6 +22,7 @@ const FLIGHT_MS = 700;
 const STEP = 24;
 const FOV = 40;
 const NOWHERE: Pose = { target: [0, 0, 0], yaw: 0, pitch: 0.4, distance: 24 };
+const NONE: ReadonlySet<number> = new Set();
 const LABEL =
   "Parameters in 3D. Drag to turn, shift and drag to move, wheel to zoom; arrow keys, plus, minus and 0";
 
@@ -73,6 +74,11 @@ export class SceneStage implements Stage {
   #trails: ReadonlyMap<number, Float32Array> = new Map();
   #pose: Pose = NOWHERE;
   #flight: Flight<Pose> | null = null;
+  /** As long as nobody has moved, the whole stays in view. */
+  #atHome = true;
+  /** Sheets that are out of the way. */
+  #lifted: ReadonlySet<number> = NONE;
+  #kept: Record<"visible" | "lifted" | "left", ReadonlySet<number>> | null = null;
   #size = { width: 1, height: 1 };
   #sized: unknown = null;
   #pointer: { x: number; y: number } | null = null;
@@ -107,10 +113,9 @@ export class SceneStage implements Stage {
   }
 
   setMeta(meta: ParametersMeta): void {
-    const first = this.#parts === null;
     this.#parts?.dispose();
     this.#parts = new Parts(this.#kit, meta);
-    if (first) this.#pose = this.#home();
+    if (this.#atHome) this.#pose = this.#home();
     this.#ask();
   }
 
@@ -136,7 +141,7 @@ export class SceneStage implements Stage {
       const index = pickPoint(ends.a, ends.b, shown.t, parts.factor, at, view, size);
       if (index >= 0) return { kind: "token", index };
     }
-    return pickSheet(parts.layout, shown.look.visible, rayOf(this.#pose, FOV, size));
+    return pickSheet(parts.layout, this.#seen(shown.look.visible), rayOf(this.#pose, FOV, size));
   }
 
   flyTo(target: FlyTarget): void {
@@ -144,12 +149,18 @@ export class SceneStage implements Stage {
     if (!parts) return;
     let to: Pose | null = null;
     if (target === "reset") to = this.#home();
-    else if ("layer" in target) to = poseOfLayer(parts.layout, target.layer);
-    else {
+    else if ("layer" in target) {
+      const { width, height } = this.#size;
+      to = poseOfLayer(parts.layout, target.layer, FOV, width / height);
+    } else {
       const at = parts.place(target.token, this.#shown?.t ?? 0);
       if (at) to = poseOfToken(at, this.#pose);
     }
     if (!to) return;
+    this.#atHome = target === "reset";
+    // The roof is lifted off the layer that is looked at.
+    this.#lifted =
+      target !== "reset" && "layer" in target ? above(parts.layout, target.layer) : NONE;
     this.#flight = new Flight(this.#pose, to, between, FLIGHT_MS, wantsStill());
     this.#ask();
   }
@@ -157,6 +168,7 @@ export class SceneStage implements Stage {
   resize(width: number, height: number): void {
     this.#size = { width: Math.max(1, width), height: Math.max(1, height) };
     this.#sized = null;
+    if (this.#atHome) this.#pose = this.#home();
     this.#ask();
   }
 
@@ -164,11 +176,19 @@ export class SceneStage implements Stage {
     this.#end.abort();
   }
 
-  /** All of it in view, in a narrow box from farther away. */
   #home(): Pose {
-    const home = this.#parts?.layout.home ?? NOWHERE;
     const { width, height } = this.#size;
-    return zoomed(home, Math.max(1, (1.5 * height) / width));
+    return this.#parts ? homeOf(this.#parts.layout, FOV, width / height) : NOWHERE;
+  }
+
+  /** What is seen of `visible`; the same set as long as nothing has changed. */
+  #seen(visible: ReadonlySet<number>): ReadonlySet<number> {
+    if (this.#lifted.size === 0) return visible;
+    if (this.#kept?.visible !== visible || this.#kept.lifted !== this.#lifted) {
+      const left = new Set([...visible].filter((id) => !this.#lifted.has(id)));
+      this.#kept = { visible, lifted: this.#lifted, left };
+    }
+    return this.#kept.left;
   }
 
   #ask(): void {
@@ -193,8 +213,10 @@ export class SceneStage implements Stage {
 
   #draw(now: number): void {
     this.#due = false;
-    const [parts, shown] = [this.#parts, this.#shown];
-    if (!parts || !shown || this.#end.signal.aborted) return;
+    const [parts, given] = [this.#parts, this.#shown];
+    if (!parts || !given || this.#end.signal.aborted) return;
+    const look = { ...given.look, visible: this.#seen(given.look.visible) };
+    const shown = { ...given, look };
     const { view, camera, scene, software } = this.#kit;
     this.#fit();
     const begun = performance.now();
@@ -226,6 +248,7 @@ export class SceneStage implements Stage {
 
   #turn(pose: Pose): void {
     this.#flight = null;
+    this.#atHome = false;
     this.#pose = pose;
     this.#ask();
   }

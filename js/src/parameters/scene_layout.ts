@@ -16,6 +16,7 @@ export const POSITIONS_RADIUS = 2;
 export const SIDE = 2.2;
 const BETWEEN = 0.5;
 const GAP = 2.5;
+const SIGN = 1.4;
 const LOWEST_FLOOR = 0.6;
 const HIGHEST_FLOOR = 1.8;
 
@@ -54,7 +55,9 @@ export interface Layout {
   readonly rise: number;
   /** Of the sheets, from left to right. */
   readonly span: readonly [number, number];
-  readonly home: Pose;
+  /** Of all of it. */
+  readonly width: number;
+  readonly height: number;
 }
 
 /** Which floor a matrix stands on: its layer, or one below or above all layers. */
@@ -146,8 +149,6 @@ export function layoutOf(meta: ParametersMeta): Layout {
     const text = `${meta.tokens.count} of ${meta.tokens.vocabulary} tokens`;
     signs.push({ text, at, align: "middle", rank: -1, quiet: true });
   }
-  const tall = Math.max(2 * RADIUS, floors.length * rise);
-  const distance = Math.max(total * 0.78, tall * 1.75, 8);
   return {
     tokens,
     positions: [tokens[0], RADIUS - POSITIONS_RADIUS, -RADIUS - POSITIONS_RADIUS],
@@ -156,17 +157,44 @@ export function layoutOf(meta: ParametersMeta): Layout {
     signs,
     rise,
     span: [first, first + width],
-    home: { target: [0, 0, 0], yaw: 0, pitch: 0.42, distance },
+    width: total,
+    height: Math.max(ball ? 2 * RADIUS : 0, floors.length * rise),
   };
 }
 
+/** All of it in view: `fov` in degrees from top to bottom, `aspect` is width by height. */
+export function homeOf(layout: Layout, fov: number, aspect: number): Pose {
+  const half = Math.tan((fov * Math.PI) / 360);
+  const across = layout.width / 2 / (half * aspect);
+  const up = layout.height / 2 / half;
+  // What is nearest looks largest, and signs stand beside it.
+  const distance = Math.max(across, up) * 1.08 + SIDE;
+  return { target: [0, -0.04 * layout.height, 0], yaw: 0, pitch: 0.46, distance };
+}
+
 /** Where to look at one layer from. */
-export function poseOfLayer(layout: Layout, layer: number): Pose | null {
+export function poseOfLayer(
+  layout: Layout,
+  layer: number,
+  fov: number,
+  aspect: number,
+): Pose | null {
   const floor = layout.floors.find((f) => f.layer === layer);
   if (!floor) return null;
   const [left, right] = layout.span;
-  const target: Point = [(left + right) / 2, floor.height, 0];
-  return { target, yaw: 0, pitch: 0.75, distance: Math.max(4, (right - left) * 0.95) };
+  const half = Math.tan((fov * Math.PI) / 360);
+  // Room for the floor's name on the left.
+  const width = right - left + 2 * SIGN;
+  const target: Point = [(left + right - SIGN) / 2, floor.height, 0];
+  const distance = Math.max(width / 2 / (half * aspect), SIDE / half) + SIDE;
+  return { target, yaw: 0, pitch: 0.8, distance };
+}
+
+/** Sheets of higher floors than a layer's: they hide it from above. */
+export function above(layout: Layout, layer: number): ReadonlySet<number> {
+  const floor = layout.floors.find((f) => f.layer === layer);
+  const height = floor?.height ?? Number.POSITIVE_INFINITY;
+  return new Set(layout.sheets.filter(({ at }) => at[1] > height + 1e-6).map((s) => s.matrix));
 }
 
 export function poseOfToken(at: Point, from: Pose): Pose {
