@@ -58,7 +58,9 @@ class Part:
         )
 
 
-def quantise(values: NDArray[Any], dtype: DTypeLike, like: Part | None = None) -> Part:
+def quantise(
+    values: NDArray[Any], dtype: DTypeLike, like: Part | None = None, bits: int | None = None
+) -> Part:
     """Store values as integers.
 
     Signed types are symmetric around 0 (offset 0, lowest value unused); unsigned ones span from
@@ -73,6 +75,9 @@ def quantise(values: NDArray[Any], dtype: DTypeLike, like: Part | None = None) -
     like
         Its scale is used again when the values fit its range; otherwise they get a new one, with
         `ROOM` to spare. A part with another scale makes no difference to a key: see `Part.fits`.
+    bits
+        Of the type's, that a new scale uses; fewer compress better and err more. The range
+        beyond is then the room.
     """
     kind = np.dtype(dtype)
     info = np.iinfo(kind)
@@ -85,7 +90,7 @@ def quantise(values: NDArray[Any], dtype: DTypeLike, like: Part | None = None) -
     if like is not None and like.stored.dtype == kind and _holds(like, low, high, least, most):
         scale, offset = like.scale, like.offset
     else:
-        scale, offset = _range(kind, least, most)
+        scale, offset = _range(kind, least, most, bits)
     if lost:
         ends = (offset + scale * low, offset + scale * high)
         exact = np.nan_to_num(exact, nan=offset, neginf=ends[0], posinf=ends[1])
@@ -99,17 +104,19 @@ def _holds(like: Part, low: int, high: int, least: float, most: float) -> bool:
     return bottom <= least and most <= top
 
 
-def _range(kind: np.dtype[Any], least: float, most: float) -> tuple[float, float]:
+def _range(kind: np.dtype[Any], least: float, most: float, bits: int | None) -> tuple[float, float]:
     """Find scale and offset that hold the values, with room on the side they can go to."""
+    top = np.iinfo(kind).max >> (0 if bits is None else kind.itemsize * 8 - bits)
+    room = ROOM if top == np.iinfo(kind).max else 0.0
     if kind.kind == "i":
         reach = max(-least, most)
-        scale, offset = reach * (1 + ROOM) / np.iinfo(kind).max, 0.0
+        scale, offset = reach * (1 + room) / top, 0.0
     else:
         span = most - least
         # What can't be negative stays so: norms and root mean squares begin at 0 or above.
         offset = least - span * ROOM / 2
         offset = max(0.0, offset) if least >= 0 else offset
-        scale = (most + span * ROOM / 2 - offset) / np.iinfo(kind).max if span else 0.0
+        scale = (most + span * room / 2 - offset) / top if span else 0.0
     if not math.isfinite(scale) or scale < np.finfo(np.float32).tiny:
         # Differences below what float32 can tell are none.
         return 0.0, 0.0 if kind.kind == "i" else least
