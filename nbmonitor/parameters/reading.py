@@ -104,8 +104,9 @@ class Reading:
         return self.tokens if self.columns is None else self.columns
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def complete(plan: Plan, raw: Raw, unread: Mapping[int, str]) -> Reading:
-    """Make statistics and heat maps of what was copied."""
+    """Make statistics and heat maps of what was copied; NaN in weights is theirs, no warning."""
     stats = np.full((len(plan.matrices), len(STATISTICS)), np.nan, np.float32)
     pieces, heat = _pieces(raw), _heat(plan, raw)
     for number, sample in raw.weights.items():
