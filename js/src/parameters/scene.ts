@@ -14,6 +14,7 @@ import { between, eyeOf, moved, type Pose, product, turned, unitAt, zoomed } fro
 import { Recovery } from "./scene_context";
 import { type Kit, openKit } from "./scene_kit";
 import { above, homeOf, poseOfLayer, poseOfToken } from "./scene_layout";
+import { sameTrails } from "./scene_lines";
 import { Parts } from "./scene_parts";
 import { pickPoint, pickSheet, rayOf } from "./scene_pick";
 import type { FlyTarget, Look, Moment, ParametersMeta, Picked, Stage, StageOptions } from "./stage";
@@ -48,9 +49,12 @@ export async function openScene(options: SceneOptions): Promise<Stage> {
   });
   const end = new AbortController();
   options.signal.addEventListener("abort", () => end.abort(), { once: true, signal: end.signal });
+  // Out of the way of the stage that is on until this one is there.
+  box.hidden = true;
   options.el.append(box);
   try {
     const kit = await openKit(box, options.parts, options.palette, end.signal);
+    box.hidden = false;
     return new SceneStage(box, kit, options, end);
   } catch (error) {
     end.abort();
@@ -78,7 +82,7 @@ export class SceneStage implements Stage {
   #atHome = true;
   /** Sheets that are out of the way. */
   #lifted: ReadonlySet<number> = NONE;
-  #kept: Record<"visible" | "lifted" | "left", ReadonlySet<number>> | null = null;
+  #kept: ReadonlySet<number> = NONE;
   #size = { width: 1, height: 1 };
   #sized: unknown = null;
   #pointer: { x: number; y: number } | null = null;
@@ -125,6 +129,7 @@ export class SceneStage implements Stage {
   }
 
   setTrails(points: ReadonlyMap<number, Float32Array>): void {
+    if (sameTrails(points, this.#trails)) return;
     this.#trails = points;
     this.#ask();
   }
@@ -181,14 +186,15 @@ export class SceneStage implements Stage {
     return this.#parts ? homeOf(this.#parts.layout, FOV, width / height) : NOWHERE;
   }
 
-  /** What is seen of `visible`; the same set as long as nothing has changed. */
+  /** What is seen of `visible`: the same set as long as it holds the same. */
   #seen(visible: ReadonlySet<number>): ReadonlySet<number> {
-    if (this.#lifted.size === 0) return visible;
-    if (this.#kept?.visible !== visible || this.#kept.lifted !== this.#lifted) {
-      const left = new Set([...visible].filter((id) => !this.#lifted.has(id)));
-      this.#kept = { visible, lifted: this.#lifted, left };
-    }
-    return this.#kept.left;
+    const left = this.#lifted.size
+      ? new Set([...visible].filter((id) => !this.#lifted.has(id)))
+      : visible;
+    const kept = this.#kept;
+    if (left.size === kept.size && [...left].every((id) => kept.has(id))) return kept;
+    this.#kept = left;
+    return left;
   }
 
   #ask(): void {

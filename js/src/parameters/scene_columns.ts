@@ -1,7 +1,6 @@
 /** From moments and a look to what a cloud of the scene takes: arrays as they are, and how to read them. */
 
 import { mixed, type Palette } from "../paint";
-import type { Clusterer } from "./cluster";
 import { columnRange, type Tables } from "./colour";
 import { pointsOf, type Shown } from "./flat_cloud";
 import { BY_NAME, BY_VALUE, type CloudMoment, NONE } from "./scene_cloud";
@@ -13,6 +12,9 @@ export interface Ends {
   /** Row of the colours. */
   readonly row: number;
 }
+
+/** The cluster of each point of a moment. */
+export type LabelsOf = (moment: Moment) => Uint8Array | null;
 
 type Column = Exclude<ColourBy, "cluster">;
 const SAME: readonly [number, number] = [1, 0];
@@ -27,7 +29,7 @@ function mapOf(a: Moment, b: Moment, own: Moment, by: Column): readonly [number,
 }
 
 /** The tokens between two moments; where one lacks a column, the other's holds. */
-export function tokenEnds(shown: Shown, clusterer: Clusterer): Ends | null {
+export function tokenEnds(shown: Shown, labelsOf: LabelsOf): Ends | null {
   const pair = pointsOf(shown);
   if (!pair) return null;
   const by = shown.look.colourBy;
@@ -42,7 +44,7 @@ export function tokenEnds(shown: Shown, clusterer: Clusterer): Ends | null {
     map,
   });
   if (by === "cluster") {
-    const labels = clusterer.of(shown.t < 0.5 && a.tokens ? a : b)?.labels ?? null;
+    const labels = labelsOf(shown.t < 0.5 && a.tokens ? a : b);
     return { a: end(0, labels, SAME), b: end(1, labels, SAME), row: labels ? BY_NAME : NONE };
   }
   const first = a[by] ? a : b;

@@ -96,12 +96,20 @@ export function frameLines(
   return pen.done();
 }
 
+type Trails = ReadonlyMap<number, Float32Array>;
+
+/** Whether two sets of trails are the same lines: they are handed over anew for each frame. */
+export function sameTrails(a: Trails, b: Trails): boolean {
+  if (a.size !== b.size) return false;
+  for (const [token, line] of a) {
+    const other = b.get(token);
+    if (other?.length !== line.length || line.some((v, i) => v !== other[i])) return false;
+  }
+  return true;
+}
+
 /** Each trail from faint to full: where a point came from, and where it is. */
-export function trailLines(
-  points: ReadonlyMap<number, Float32Array>,
-  factor: number,
-  hues: readonly string[],
-): Segments {
+export function trailLines(points: Trails, factor: number, hues: readonly string[]): Segments {
   const places: number[] = [];
   const tints: number[] = [];
   [...points.values()].forEach((trail, which) => {

@@ -23,7 +23,7 @@ import { Marker } from "./scene_marker";
 import { placeOf } from "./scene_pick";
 import { Planes } from "./scene_planes";
 import type { Node3 } from "./scene_three";
-import type { ParametersMeta } from "./stage";
+import type { Moment, ParametersMeta } from "./stage";
 
 /** By this name a stage knows the groups of other views of the same scene. */
 const GROUP = "nbmonitor";
@@ -61,6 +61,7 @@ export class Parts {
   readonly #trails: Lines;
   readonly #marker: Marker;
   readonly #clusterer = new Clusterer();
+  readonly #clusters = new WeakMap<Int16Array, Uint8Array>();
   readonly #reaches = new WeakMap<Int16Array, number>();
   #radius = 0;
   #positionRadius = 0;
@@ -95,7 +96,7 @@ export class Parts {
     if (palette !== this.#palette) this.#paint(palette);
     const { a, b, t, look } = shown;
     const pixels = (camera.height * camera.ratio) / (2 * Math.tan((camera.fov * Math.PI) / 360));
-    this.tokens = tokenEnds(shown, this.#clusterer);
+    this.tokens = tokenEnds(shown, (moment) => this.#labelsOf(moment));
     this.#cloud.node.visible = this.tokens !== null && look.showTokens;
     if (this.tokens) {
       this.#radius = this.#grown(this.#radius, this.tokens);
@@ -180,6 +181,15 @@ export class Parts {
       this.#trailed = trailed;
       this.#trails.set(trailLines(look.showTokens ? trails : new Map(), this.factor, palette.hues));
     }
+  }
+
+  /** Kept by the points themselves: the same ones may come in a new moment with each frame. */
+  #labelsOf(moment: Moment): Uint8Array | null {
+    const { tokens } = moment;
+    if (!tokens) return null;
+    const known = this.#clusters.get(tokens) ?? this.#clusterer.of(moment)?.labels;
+    if (known) this.#clusters.set(tokens, known);
+    return known ?? null;
   }
 
   /** The cloud's radius only grows, so that a cloud that spreads is seen to spread. */
