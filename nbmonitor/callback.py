@@ -238,6 +238,7 @@ class MonitorCallback(TrainerCallback):
         del args, control, kwargs
         self._session.paused(evaluation=True)
         self._session.run.event("evaluate", int(state.global_step), {"message": "evaluated"})
+        self._session.marked("evaluation")
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Mark the checkpoint and count its time apart from the steps'."""
@@ -248,3 +249,4 @@ class MonitorCallback(TrainerCallback):
         name = f"checkpoint-{step}"
         data = {"message": f"saved {name}", "name": name, "directory": str(args.output_dir)}
         self._session.run.event("checkpoint", step, data)
+        self._session.marked("checkpoint")

@@ -27,6 +27,7 @@ from nbmonitor.wire import PanelSpec
 
 # What a step may carry and a Trainer's log repeats.
 _CARRIED = ("loss", "grad_norm", "learning_rate", "epoch")
+_LISTED = [f"_{hook}_probes" for hook in ("batch", "step", "host", "log", "tick", "gradient")]
 
 
 class Engine:
@@ -100,12 +101,8 @@ class Engine:
             return
         reason = f"{type(error).__name__}: {error}"
         self._off[probe.name] = f"switched off for this run: {reason}"
-        self._batch_probes = [p for p in self._batch_probes if p is not probe]
-        self._step_probes = [p for p in self._step_probes if p is not probe]
-        self._host_probes = [p for p in self._host_probes if p is not probe]
-        self._log_probes = [p for p in self._log_probes if p is not probe]
-        self._tick_probes = [p for p in self._tick_probes if p is not probe]
-        self._gradient_probes = [p for p in self._gradient_probes if p is not probe]
+        for name in _LISTED:  # a new list: the old one may be gone through just now
+            setattr(self, name, [p for p in getattr(self, name) if p is not probe])
         self.run.event(
             "probe_error",
             None,
@@ -144,7 +141,7 @@ class Engine:
         """
         self._refused.clear()
         context.event = lambda kind, data: self.run.event(kind, None, data)
-        context.put = self.run.put
+        context.put, context.step = self.run.put, step
         self.assess(context)
         at = Step(step, time.time(), model=context.model)
         self._measure(at, "on_begin", context)
@@ -244,6 +241,10 @@ class Engine:
         """Let the probes evaluate, because a viewer asks for it."""
         self._measure(step, "on_evaluate", step)
 
+    def mark(self, step: Step, reason: str) -> None:
+        """Let the probes measure what the loop has evaluated or saved."""
+        self._measure(step, "on_mark", step, reason)
+
     def log(self, step: int, logged: Measured) -> None:
         """Take in what a Trainer or the user logged; what is not a number is noted once."""
         if logged.keys() <= self._repeated:
@@ -276,9 +277,9 @@ class Engine:
         self._measure(step, "on_end", step)
         self.settle(wait=True)
 
-    def _measure(self, at: Step, hook: str, argument: Any) -> None:
+    def _measure(self, at: Step, hook: str, *arguments: Any) -> None:
         """Let all probes measure at the edge of a run."""
-        taken = [(p, self._guarded(p, getattr(p, hook), argument)) for p in self._active()]
+        taken = [(p, self._guarded(p, getattr(p, hook), *arguments)) for p in self._active()]
         found = [(probe, values) for probe, values in taken if values]
         if found:
             transfer = Transfer([{}, *(values for _, values in found)])

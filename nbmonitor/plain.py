@@ -107,6 +107,7 @@ class PlainLoop:
         self._session.paused(evaluation=True)
         self._session.engine.log(self._step, found)
         self._session.run.event("evaluate", self._step, {"message": "evaluated"})
+        self._session.marked("evaluation")
 
     def _take_loss(self, loss: Any) -> None:
         if hasattr(loss, "detach"):

@@ -18,6 +18,7 @@ Life of a probe, in order::
     on_log(step, metrics)  what the Trainer or the user logged           any thread, in order
     on_tick()        once a second, also between steps                   sampler thread
     on_evaluate(step)  a viewer asks for an evaluation                   training thread
+    on_mark(step, reason)  the loop has evaluated or saved a checkpoint  training thread
     on_end(step)     the run is over (finished, interrupted or failed)   training thread
 
 What a `Step` itself carries (loss, norm, times) is brought to the host by the engine: a
@@ -95,7 +96,7 @@ class Context:
     `exchanges` are objects and names of methods in which a loop waits for its other processes.
     `event(kind, data)` records that something happened, on any thread; `data["message"]` is
     shown to people. `put(key, step, array, meta)` sets the latest value of a tensor, for views
-    that draw more than series; `meta` is JSON.
+    that draw more than series; `meta` is JSON. `step` is where the run begins, or goes on.
     """
 
     model: Any = None
@@ -106,6 +107,7 @@ class Context:
     wrapped: Any = None
     exchanges: tuple[tuple[Any, str], ...] = ()
     tokenizer: Any = None
+    step: int = 0
     event: Callable[[str, dict[str, Any]], None] = lambda _kind, _data: None
     put: Callable[[str, int, Any, dict[str, Any]], None] = lambda _key, _step, _array, _meta: None
 
@@ -213,6 +215,12 @@ class Probe:
 
     def on_evaluate(self, step: Step) -> Measured | None:
         """Evaluate now, because a viewer asks for it; may take its time."""
+
+    def on_mark(self, step: Step, reason: str) -> Measured | None:
+        """Hear that the loop has done something at a step: `reason` "evaluation" or "checkpoint".
+
+        The weights are still those of `step`.
+        """
 
     def on_end(self, step: Step) -> Measured | None:
         """Measure the state at the end of a run."""

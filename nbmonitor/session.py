@@ -217,6 +217,11 @@ class Session:
                 self._pause += now - self._mark
         self._mark = now
 
+    def marked(self, reason: str) -> None:
+        """Say that the training has evaluated, or saved a checkpoint, at the step it is at."""
+        if self.active:
+            self.engine.mark(Step(self.run.step, time.time(), model=self._model), reason)
+
     def finish(self, status: str, message: str = "", detail: str = "") -> None:
         """End the run in a state of `run.STATUSES`."""
         if not self.active:

@@ -180,3 +180,28 @@ def test_what_is_no_probe_is_refused_by_name():
         Engine(Run(), [42])
     with pytest.raises(ValueError, match="doubler"):
         Engine(Run(), [Doubler(), Doubler()])
+
+
+def test_probes_hear_of_what_the_loop_evaluated_or_saved():
+    class Listener(Probe):
+        name = "listener"
+        series = (Series("l/heard"),)
+
+        def on_mark(self, step, reason):
+            return {"l/heard": float(len(reason))}
+
+    run = Run()
+    engine = Engine(run, [Listener(), Faulty("on_mark")])
+    engine.begin(Context(), step=3)
+    engine.mark(Step(3, 0.0), "evaluation")
+    engine.mark(Step(4, 0.0), "checkpoint")
+    engine.settle(wait=True)
+    assert run.points("l/heard")[1].tolist() == [len("evaluation"), len("checkpoint")]
+    (error,) = run.events("probe_error")
+    assert error["data"]["hook"] == "fail"
+
+
+def test_a_context_says_where_the_run_begins():
+    context = Context()
+    Engine(Run(), []).begin(context, step=7)
+    assert context.step == 7
