@@ -165,7 +165,9 @@ class FlatStage implements Stage {
       this.#canvas.width = w;
       this.#canvas.height = high;
     }
-    const ctx = this.#canvas.getContext("2d");
+    // Every frame writes nearly all pixels anew: on the processor's side that is one upload a frame,
+    // where a canvas of the graphics card's (above all one that is emulated) takes many.
+    const ctx = this.#canvas.getContext("2d", { willReadFrequently: true });
     ctx?.setTransform(ratio, 0, 0, ratio, 0, 0);
     ctx?.clearRect(0, 0, width, height);
     return ctx ? { ctx, width, height } : null;

@@ -34,7 +34,7 @@ const UNKNOWN: Record<Exclude<ColourBy, "cluster">, string> = {
   moved: "nothing to compare with yet: this is the first snapshot",
   frequency: "how often tokens occur is not known here",
 };
-const INSET = 104;
+const INSET = 116;
 
 export interface Scene {
   readonly meta: ParametersMeta;

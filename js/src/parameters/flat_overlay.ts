@@ -25,6 +25,8 @@ export class Places {
 
 export interface Name {
   readonly text: string;
+  /** What to write where there is no room for `text`. */
+  readonly short?: string;
   readonly x: number;
   readonly y: number;
   readonly color: string;
@@ -50,18 +52,25 @@ export function drawNames(
   ctx.font = palette.font;
   ctx.textBaseline = "middle";
   ctx.textAlign = "left";
-  for (const { text, x, y, color, must, centred } of names) {
+  for (const { text, short: less, x, y, color, must, centred } of names) {
     if (x < box.left || x > box.left + box.width || y < box.top || y > box.top + box.height)
       continue;
-    const width = ctx.measureText(text).width + 8;
-    let left = centred ? x - width / 2 : x + 7;
-    if (left + width > box.left + box.width) left = Math.max(box.left, x - 7 - width);
     const top = Math.min(Math.max(y - 8, box.top), box.top + box.height - 16);
-    if (!places.claim(left, top, width, 16) && !must) continue;
+    const room = (said: string) => {
+      const width = ctx.measureText(said).width + 8;
+      const left = centred ? x - width / 2 : x + 7;
+      const inside = left + width > box.left + box.width ? x - 7 - width : left;
+      return { said, width, left: Math.max(box.left, inside) };
+    };
+    const full = room(text);
+    const brief = less === undefined ? null : room(less);
+    const fits = [full, brief].find((r) => r && places.claim(r.left, top, r.width, 16));
+    if (!fits && !must) continue;
+    const { said, width, left } = fits ?? brief ?? full;
     ctx.fillStyle = faded(palette.panel, 0.82);
     ctx.fillRect(left, top, width, 16);
     ctx.fillStyle = color;
-    ctx.fillText(text, left + 4, top + 8.5);
+    ctx.fillText(said, left + 4, top + 8.5);
   }
 }
 
@@ -234,6 +243,7 @@ export function clusterLabels(
       found.centres[3 * c + 2]!,
     );
     const color = palette.hues[c % palette.hues.length] ?? palette.readout;
-    return [{ text: `${c + 1}: ${text}`, x, y, color, must: false, centred: true }];
+    const number = String(c + 1);
+    return [{ text: `${number}: ${text}`, short: number, x, y, color, must: true, centred: true }];
   });
 }

@@ -1,7 +1,7 @@
 /** The stack of heatmaps as the flat stage draws it: its own scroll and zoom, names, legend. */
 
 import { short } from "../format";
-import { faded, type Palette } from "../paint";
+import type { Palette } from "../paint";
 import { clamp } from "../scale";
 import { diverging, type Range, rangeOf, sequential, type Tables } from "./colour";
 import type { Shown } from "./flat_cloud";
@@ -119,12 +119,14 @@ export class Stack {
     const cells = this.#layout.cells.filter((cell) => this.#layout.rows[cell.row]?.layer === layer);
     const first = cells[0];
     if (!first) return null;
-    const right = Math.max(...cells.map((cell) => cell.x + cell.size));
-    const bottom = Math.max(...cells.map((cell) => cell.y + cell.size)) + this.#layout.caption;
+    const { gutter, caption } = this.#layout;
+    const left = first.x - gutter;
+    const right = Math.max(...cells.map((cell) => cell.x + cell.size)) + 8;
+    const bottom = Math.max(...cells.map((cell) => cell.y + cell.size)) + caption;
     const box = this.#box;
     const high = box.height - FOOT;
-    const zoom = clamp(Math.min(box.width / right, high / (bottom - first.y + 8)), 1, 3);
-    return this.#held({ x: 0, y: (first.y + bottom) / 2 - high / zoom / 2, zoom });
+    const zoom = clamp(Math.min(box.width / (right - left), high / (bottom - first.y + 8)), 1, 4);
+    return this.#held({ x: left, y: (first.y + bottom) / 2 - high / zoom / 2, zoom });
   }
 
   clear(): void {
@@ -174,14 +176,12 @@ export class Stack {
 
   #rows(ctx: CanvasRenderingContext2D, palette: Palette): void {
     const { rows, cells, gutter } = this.#layout;
-    const box = this.#box;
-    ctx.fillStyle = faded(palette.panel, 0.85);
-    if (this.place.x > 0) ctx.fillRect(box.left, box.top, gutter - 4, box.height - FOOT);
     rows.forEach((row, r) => {
       const first = cells.find((cell) => cell.row === r);
       if (!first) return;
-      const [, y, size] = this.#onScreen(first);
-      drawNote(ctx, palette, row.label, box.left, y + Math.min(size / 2, 60), gutter - 6);
+      const [x, y, size] = this.#onScreen(first);
+      const room = (gutter - 6) * this.place.zoom;
+      drawNote(ctx, palette, row.label, x - room, y + Math.min(size / 2, 60), room);
     });
   }
 

@@ -35,8 +35,9 @@ export interface Layout {
 
 const GAP = 6;
 const CAPTION = 13;
-const SMALLEST = 34;
+const SMALLEST = 30;
 const LARGEST = 132;
+const MOST_COLUMNS = 4;
 
 /** The rows of what is visible and has a heatmap, in the model's order. */
 export function rowsOf(meta: ParametersMeta, visible: ReadonlySet<number>): Row[] {
@@ -55,37 +56,82 @@ export function rowsOf(meta: ParametersMeta, visible: ReadonlySet<number>): Row[
   });
 }
 
+/** How rows are set: so many columns of rows, cells of this size, so many side by side. */
+interface Fit {
+  readonly columns: number;
+  readonly per: number;
+  readonly size: number;
+}
+
+/** The height of each row when `per` cells lie side by side. */
+function heights(rows: readonly Row[], per: number, size: number): number[] {
+  return rows.map((row) => Math.ceil(row.matrices.length / per) * (size + CAPTION + GAP));
+}
+
+/** Rows dealt into columns, one after the other, none higher than `most`; null if that's too many. */
+function dealt(all: readonly number[], columns: number, most: number): number[] | null {
+  const out: number[] = [];
+  let [column, y] = [0, 0];
+  for (const height of all) {
+    if (y > 0 && y + height > most) {
+      column++;
+      y = 0;
+    }
+    if (height > most || column >= columns) return null;
+    out.push(column);
+    y += height;
+  }
+  return out;
+}
+
+/** The largest cells with which everything fits; SMALLEST where nothing does. */
+function fitOf(rows: readonly Row[], width: number, height: number, gutter: number): Fit {
+  const widest = Math.max(1, ...rows.map((row) => row.matrices.length));
+  let best: Fit | null = null;
+  for (let columns = 1; columns <= MOST_COLUMNS; columns++) {
+    for (let per = widest; per >= 1; per--) {
+      const across = Math.floor((width / columns - gutter) / per) - GAP;
+      for (let size = Math.min(LARGEST, across); size >= SMALLEST; size -= 2) {
+        if (best && size <= best.size) break;
+        if (dealt(heights(rows, per, size), columns, height - GAP)) best = { columns, per, size };
+      }
+    }
+  }
+  if (best) return best;
+  // Too much for the box: as many columns as are legible, and the rest is scrolled.
+  const columns = Math.max(1, Math.floor(width / (gutter + widest * (SMALLEST + GAP))));
+  const per = Math.max(1, Math.floor((width / columns - gutter) / (SMALLEST + GAP)));
+  return { columns, per: Math.min(per, widest), size: SMALLEST };
+}
+
 /**
- * Cells as large as they can be so that all rows fit into `width`, and into `height` where that
- * leaves them legible; what is higher than the box is scrolled.
+ * Cells as large as they can be so that all rows fit into `width` and `height`, in several columns
+ * where that is better; what is higher than the box is scrolled.
  */
 export function layoutOf(rows: readonly Row[], width: number, height: number): Layout {
-  const gutter = width > 300 ? 62 : 44;
-  const room = Math.max(1, width - gutter);
-  const most = Math.max(1, ...rows.map((row) => row.matrices.length));
-  const linesOf = (columns: number) =>
-    rows.reduce((sum, row) => sum + Math.ceil(row.matrices.length / columns), 0);
-  let per = Math.max(1, Math.floor(room / (SMALLEST + GAP)));
-  let size = 0;
-  for (let columns = Math.min(most, per); columns >= 1; columns--) {
-    const across = Math.floor(room / columns) - GAP;
-    const down = Math.floor((height - GAP) / Math.max(1, linesOf(columns))) - CAPTION - GAP;
-    const fits = Math.min(LARGEST, across, Math.max(SMALLEST, down));
-    if (fits <= size) continue;
-    size = fits;
-    per = columns;
+  const gutter = width > 300 ? 68 : 44;
+  const { columns, per, size } = fitOf(rows, width, height, gutter);
+  const all = heights(rows, per, size);
+  const total = all.reduce((sum, each) => sum + each, 0);
+  let most = Math.max(height - GAP, total / columns);
+  let places = dealt(all, columns, most);
+  while (!places) {
+    most += size + CAPTION + GAP;
+    places = dealt(all, columns, most);
   }
-  size = Math.max(size, Math.min(SMALLEST, room));
   const cells: Cell[] = [];
-  let y = GAP;
+  const ends = new Float64Array(columns).fill(GAP);
   rows.forEach((row, r) => {
+    const column = places[r]!;
+    const left = (column * width) / columns + gutter;
+    const y = ends[column]!;
     row.matrices.forEach((matrix, i) => {
-      const x = gutter + (i % per) * (size + GAP);
+      const x = left + (i % per) * (size + GAP);
       cells.push({ matrix, row: r, x, y: y + Math.floor(i / per) * (size + CAPTION + GAP), size });
     });
-    y += Math.ceil(row.matrices.length / per) * (size + CAPTION + GAP);
+    ends[column] = y + all[r]!;
   });
-  return { rows, cells, width, height: y, gutter, caption: CAPTION };
+  return { rows, cells, width, height: Math.max(...ends), gutter, caption: CAPTION };
 }
 
 /** A matrix's value under a place of its cell, both 0 to 1; null outside. */
@@ -181,7 +227,7 @@ export class Planes {
     if (held.a === a && held.b === b && held.key === key) return held.canvas;
     Object.assign(held, { a, b, key });
     colour(held.words, a, b, still, range, look.threshold, tables);
-    held.canvas.getContext("2d")?.putImageData(held.image, 0, 0);
+    held.canvas.getContext("2d", { willReadFrequently: true })?.putImageData(held.image, 0, 0);
     return held.canvas;
   }
 
