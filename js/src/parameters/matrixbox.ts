@@ -1,0 +1,122 @@
+/** Numbers of one matrix, and the matrices that changed most. Knows no stage. */
+
+import { dotted, short } from "../format";
+import { button, h, setAttr, setText } from "../view";
+import { mostChanged, statistic } from "./filters";
+import type { Frame } from "./reel";
+import type { MatrixMeta, ParametersMeta, StatisticName } from "./stage";
+
+const LIST = 5;
+const NAMES: Partial<Record<StatisticName, string>> = {
+  l2: "‖W‖",
+  sparsity: "sparse",
+  grad_l2: "‖∇‖",
+  grad_max: "max ∇",
+  change_l2: "‖ΔW‖",
+  change_max: "max Δ",
+};
+
+export interface MatrixBoxOptions {
+  readonly choose: (matrix: MatrixMeta) => void;
+  /** Ask for a matrix in full; null where nobody can be asked. */
+  readonly ask: (matrix: MatrixMeta) => void;
+  /** What became of asking, or "". */
+  readonly answer: (matrix: MatrixMeta) => string;
+  readonly explain: (name: StatisticName) => string;
+  readonly visible: (id: number) => boolean;
+  readonly signal: AbortSignal;
+}
+
+export class MatrixBox {
+  readonly el = h("section", { class: "nbm-sidebox", "aria-label": "Matrices" });
+  readonly #options: MatrixBoxOptions;
+  readonly #name = h("b");
+  readonly #what = h("div", { class: "nbm-side-note" });
+  readonly #facts = h("div", { class: "nbm-facts nbm-statistics" });
+  readonly #answer = h("span", { class: "nbm-side-note", "aria-live": "polite" });
+  readonly #full: HTMLButtonElement;
+  readonly #list = h("ol", { class: "nbm-most" });
+  readonly #note = h("span", { class: "nbm-side-note" });
+  readonly #rows: HTMLButtonElement[] = [];
+  readonly #listed: (MatrixMeta | undefined)[] = [];
+  #meta: ParametersMeta | null = null;
+  #matrix: MatrixMeta | null = null;
+
+  constructor(options: MatrixBoxOptions) {
+    this.#options = options;
+    const ask = () => this.#matrix && options.ask(this.#matrix);
+    const title = "Ask the kernel for every entry of this matrix, not a pooled picture";
+    this.#full = button("full-matrix", "full resolution", title, ask, options.signal);
+    for (let i = 0; i < LIST; i++) {
+      const choose = () => {
+        const matrix = this.#listed[i];
+        if (matrix) options.choose(matrix);
+      };
+      const row = button(`most-${i}`, "", "", choose, options.signal);
+      row.append(h("span"), h("i"), h("em"));
+      this.#rows.push(row);
+      this.#list.append(h("li", {}, row));
+    }
+    this.el.append(
+      h("h4", { class: "nbm-sidehead" }, "Matrix"),
+      h("div", { class: "nbm-token-head" }, this.#name, this.#full),
+      this.#what,
+      this.#facts,
+      this.#answer,
+      h("h4", { class: "nbm-sidehead" }, "Changed most", this.#note),
+      this.#list,
+    );
+  }
+
+  setMeta(meta: ParametersMeta): void {
+    if (meta === this.#meta) return;
+    this.#meta = meta;
+    this.#matrix = null;
+    this.#facts.replaceChildren(
+      ...meta.statistics.map((name) => {
+        const title = this.#options.explain(name) || meta.units[name] || name;
+        return h("span", { title, tabindex: 0 }, `${NAMES[name] ?? name} `, h("b"));
+      }),
+    );
+  }
+
+  /** Tell of `matrix`, if there is one, and of what changed most, in `frame`. */
+  show(frame: Frame | null, matrix: MatrixMeta | null): void {
+    const meta = this.#meta;
+    if (!meta) return;
+    const stats = frame?.stats ?? new Float32Array(0);
+    const most = mostChanged(meta, stats, ({ id }) => this.#options.visible(id));
+    // With nothing pointed at, what changed most is worth a look.
+    const told = matrix ?? most[0]?.matrix ?? meta.matrices[0] ?? null;
+    this.#matrix = matrix;
+    setText(this.#name, told?.label ?? "–");
+    setAttr(this.#name, "title", told?.name ?? null);
+    const shape = told?.shape.join(" × ") ?? "";
+    setText(this.#what, told ? dotted(told.kind, told.role, shape) : "");
+    this.#full.hidden = !matrix?.heat;
+    setText(this.#answer, matrix ? this.#options.answer(matrix) : "");
+    const row = told ? meta.matrices.indexOf(told) : -1;
+    for (const [i, name] of meta.statistics.entries()) {
+      const value = statistic(meta, stats, row, name);
+      setText(this.#facts.children[i]!.lastElementChild!, Number.isNaN(value) ? "–" : short(value));
+    }
+    this.#tellMost(most.slice(0, LIST), frame);
+  }
+
+  #tellMost(most: ReturnType<typeof mostChanged>, frame: Frame | null): void {
+    const none = frame && most.length === 0 ? "– nothing to compare with yet" : "‖ΔW‖/‖W‖";
+    setText(this.#note, none);
+    const top = most[0]?.change ?? 1;
+    for (const [i, row] of this.#rows.entries()) {
+      const at = most[i];
+      this.#listed[i] = at?.matrix;
+      (row.parentElement as HTMLElement).hidden = !at;
+      if (!at) continue;
+      const [name, bar, value] = [...row.children] as [HTMLElement, HTMLElement, HTMLElement];
+      setText(name, at.matrix.label);
+      setAttr(bar, "style", `--part:${(top > 0 ? at.change / top : 0).toFixed(3)}`);
+      setText(value, short(at.change));
+      setAttr(row, "title", `${at.matrix.name}: show it`);
+    }
+  }
+}

@@ -1,0 +1,340 @@
+/**
+ * The Parameters tab put together: what is known, where playback is, what is chosen, and who
+ * draws. Owns the order of things in a frame; each part knows only its own.
+ */
+
+import { h, keepKeys, onResize, setAttr, setText, type ViewContext } from "../view";
+import { Bar } from "./bar";
+import { Film } from "./film";
+import { FilterBox } from "./filterbox";
+import { type Filters, NO_FILTERS, thresholdOf, visibleIds } from "./filters";
+import { type Choices, LookBox } from "./lookbox";
+import { MatrixBox } from "./matrixbox";
+import { Player } from "./player";
+import type { Frame } from "./reel";
+import type { Look, MatrixMeta, ParametersMeta, Picked } from "./stage";
+import { Stages } from "./stages";
+import { MOST_TRAILS, TokenBox } from "./tokenbox";
+import { aboutText, emptyText, factsText, readMeta } from "./words";
+
+export const META_KEY = "parameters/meta";
+
+/** The most time that one frame may take of playback: after a stall it goes on from where it was. */
+const LONGEST_MS = 200;
+const NO_STATS = new Float32Array(0);
+
+export class ParametersPanel {
+  readonly #ctx: ViewContext;
+  readonly #stageBox = h("div", { class: "nbm-stagebox" });
+  readonly #facts = h("div", { class: "nbm-legend", "data-readout": "parameters" });
+  readonly #empty = h("div", { class: "nbm-empty" });
+  readonly #body: HTMLElement;
+  readonly #player: Player;
+  readonly #film: Film;
+  readonly #stages: Stages;
+  readonly #bar: Bar;
+  readonly #look: LookBox;
+  readonly #filterBox: FilterBox;
+  readonly #tokens: TokenBox;
+  readonly #matrices: MatrixBox;
+  readonly #dirty: () => void;
+  #meta: ParametersMeta | null = null;
+  #metaBytes: unknown = null;
+  #filters: Filters = NO_FILTERS;
+  #choices: Choices = {
+    colourBy: "cluster",
+    shared: true,
+    showTokens: true,
+    showPositions: false,
+  };
+  #selected: number | null = null;
+  #matrix: MatrixMeta | null = null;
+  #hovered: MatrixMeta | null = null;
+  #visible: ReadonlySet<number> = new Set();
+  #last = 0;
+  #moving = false;
+  /** The cursor is being set or followed from here. */
+  #telling = false;
+  /** Whether playback has put the charts' cursor where it is. */
+  #led = false;
+
+  constructor(el: HTMLElement, ctx: ViewContext) {
+    this.#ctx = ctx;
+    const { live, ui, signal, loop, palette } = ctx;
+    let dirty = () => {};
+    this.#dirty = () => dirty();
+    const calm = window.matchMedia?.("(prefers-reduced-motion: reduce)").matches === true;
+    this.#player = new Player(() => this.#moved(), !calm);
+    this.#film = new Film(live.store, this.#dirty);
+    this.#stages = new Stages(
+      {
+        el: this.#stageBox,
+        palette,
+        loop,
+        signal,
+        parts: () => live.scene?.() ?? null,
+        hovered: (picked) => this.#hover(picked),
+        chosen: (picked) => this.#choose(picked),
+        changed: this.#dirty,
+      },
+      live.scene ? "scene" : "flat",
+    );
+    this.#bar = new Bar({
+      player: this.#player,
+      palette,
+      reason: (step) => String(this.#film.snapshots.meta(step).reason ?? ""),
+      loss: () => live.store.series("train/loss"),
+      about: () => this.#about(),
+      dirty: this.#dirty,
+      signal,
+    });
+    this.#look = new LookBox({
+      choose: (change) => {
+        this.#choices = { ...this.#choices, ...change };
+        dirty();
+      },
+      stage: (wanted) => {
+        this.#stages.want(wanted);
+        dirty();
+      },
+      fix: (on) => {
+        this.#film.fixed = on;
+        dirty();
+      },
+      reset: () => this.#stages.flyTo("reset"),
+      signal,
+    });
+    this.#filterBox = new FilterBox({
+      get: () => this.#filters,
+      set: (filters) => {
+        this.#filters = filters;
+        dirty();
+      },
+      explain: (kind) => kind,
+      palette,
+      signal,
+    });
+    this.#tokens = new TokenBox({
+      select: (token) => this.#select(token),
+      trail: (token) => this.#trail(token),
+      hues: () => palette().hues,
+      signal,
+    });
+    this.#matrices = new MatrixBox({
+      choose: (matrix) => this.#goTo(matrix),
+      ask: () => {},
+      answer: () => "",
+      explain: () => "",
+      visible: (id) => this.#visible.has(id),
+      signal,
+    });
+    const boxes = [this.#look, this.#filterBox, this.#tokens, this.#matrices].map((b) => b.el);
+    this.#body = h(
+      "div",
+      { class: "nbm-parameters", hidden: true },
+      this.#stageBox,
+      this.#bar.el,
+      h("div", { class: "nbm-side" }, ...boxes),
+    );
+    keepKeys(this.#body, signal);
+    ctx.tools.before(this.#facts);
+    el.append(this.#empty, this.#body);
+    const painted = loop.add(el, (now) => this.#paint(now), signal);
+    dirty = painted.dirty;
+    onResize(this.#stageBox, (w, hgt) => this.#resized(w, hgt), signal);
+    live.store.onChange(() => this.#received(), signal);
+    live.onTrait("status", dirty, signal);
+    live.onLink(dirty, signal);
+    ui.on("look", dirty, signal);
+    ui.on("range", dirty, signal);
+    ui.on("cursor", () => this.#pointed(), signal);
+    this.#received();
+  }
+
+  // ------------------------------------------------------------------ what comes in
+
+  #received(): void {
+    const { store } = this.#ctx.live;
+    const data = store.tensor(META_KEY)?.data;
+    if (data !== this.#metaBytes) {
+      this.#metaBytes = data;
+      this.#setMeta(readMeta(data));
+    }
+    this.#film.refresh();
+    this.#player.setSteps(this.#film.steps);
+    this.#dirty();
+  }
+
+  #setMeta(meta: ParametersMeta | null): void {
+    this.#meta = meta;
+    this.#film.reset();
+    this.#matrix = this.#hovered = null;
+    if (!meta) return;
+    this.#filters = NO_FILTERS;
+    this.#choices = { ...this.#choices, showPositions: meta.tokens === null };
+    this.#selected = null;
+    this.#stages.setMeta(meta);
+    this.#filterBox.setMeta(meta);
+    this.#tokens.setMeta(meta);
+    this.#matrices.setMeta(meta);
+  }
+
+  /** The cursor of the charts moved: go to its step. Where it leaves, playback stays. */
+  #pointed(): void {
+    const cursor = this.#ctx.ui.get("cursor");
+    if (this.#telling || cursor === null) return;
+    this.#telling = true;
+    this.#player.seek(Math.round(cursor));
+    this.#telling = false;
+  }
+
+  /** Playback moved: the charts' cursor goes with it, unless it was the one that moved it. */
+  #moved(): void {
+    this.#dirty();
+    const { ui } = this.#ctx;
+    const { following, steps } = this.#player;
+    if (this.#telling || steps.length === 0) return;
+    const step = following ? null : Math.round(this.#player.step);
+    // The newest has no crosshair; one that was put elsewhere by others is theirs.
+    if (step === null && !this.#led) return;
+    this.#led = step !== null;
+    this.#telling = true;
+    ui.set("cursor", step);
+    this.#telling = false;
+  }
+
+  #resized(width: number, height: number): void {
+    this.#stages.resize(Math.floor(width), Math.floor(height));
+    this.#dirty();
+  }
+
+  // ------------------------------------------------------------------ what is chosen
+
+  #hover(picked: Picked | null): void {
+    const matrix = picked?.kind === "plane" ? this.#matrixOf(picked.matrix) : null;
+    if (matrix === this.#hovered) return;
+    this.#hovered = matrix;
+    this.#dirty();
+  }
+
+  #matrixOf(id: number): MatrixMeta | null {
+    return this.#meta?.matrices.find((m) => m.id === id) ?? null;
+  }
+
+  #choose(picked: Picked | null): void {
+    if (picked?.kind === "token") {
+      this.#selected = picked.index === this.#selected ? null : picked.index;
+    } else if (picked?.kind === "plane") this.#matrix = this.#matrixOf(picked.matrix);
+    else {
+      this.#selected = null;
+      this.#matrix = null;
+    }
+    this.#dirty();
+  }
+
+  #select(token: number | null): void {
+    this.#selected = token;
+    if (token !== null) this.#stages.flyTo({ token });
+    this.#dirty();
+  }
+
+  #trail(token: number): void {
+    const { trails } = this.#film;
+    const now = trails.tokens;
+    const next = now.includes(token) ? now.filter((t) => t !== token) : [...now, token];
+    trails.follow(next.slice(-MOST_TRAILS));
+    this.#dirty();
+  }
+
+  #goTo(matrix: MatrixMeta): void {
+    this.#matrix = matrix;
+    if (matrix.layer !== null) this.#stages.flyTo({ layer: matrix.layer });
+    this.#dirty();
+  }
+
+  // ------------------------------------------------------------------ a frame
+
+  #paint(now: number): () => void {
+    const player = this.#player;
+    // What moves by itself is painted frame after frame; before that, no time has passed for it.
+    if (this.#moving) player.tick(Math.min(now - this.#last, LONGEST_MS));
+    this.#last = now;
+    this.#moving = player.moving;
+    if (player.moving) this.#dirty();
+    const meta = this.#meta;
+    const shot = meta && this.#film.shot(player.span, player.moving);
+    if (meta && shot) {
+      const { stats } = shot.t < 0.5 ? shot.a : shot.b;
+      this.#visible = visibleIds(meta, this.#filters, stats);
+      this.#stages.setTrails(this.#film.trails.lines(player.step));
+      this.#stages.frame(shot.a, shot.b, shot.t, this.#lookOf(shot.a));
+    }
+    const told = meta && player.steps.length > 0 ? this.#bar.paint() : null;
+    return () => {
+      told?.();
+      this.#tell();
+    };
+  }
+
+  #lookOf(frame: Frame): Look {
+    return {
+      ...this.#choices,
+      visible: this.#visible,
+      threshold: thresholdOf(this.#filters, frame, this.#visible),
+      trails: this.#film.trails.tokens,
+      selected: this.#selected,
+    };
+  }
+
+  // ------------------------------------------------------------------ what is said
+
+  #tell(): void {
+    const { live, spec } = this.#ctx;
+    const meta = this.#player.steps.length > 0 ? this.#meta : null;
+    this.#empty.hidden = meta !== null;
+    this.#body.hidden = this.#facts.hidden = meta === null;
+    if (!meta) {
+      setText(
+        this.#empty,
+        emptyText(live.get("status").state, live.link.state, spec.options.empty),
+      );
+      return;
+    }
+    const { basis, trails, shown } = this.#film;
+    const frame = shown?.a ?? null;
+    const value = frame ? thresholdOf(this.#filters, frame, this.#visible) : 0;
+    this.#filterBox.show(frame?.stats ?? NO_STATS, this.#visible.size, value);
+    this.#tokens.show(frame, this.#selected, trails.tokens);
+    this.#matrices.show(frame, this.#hovered ?? this.#matrix);
+    this.#look.show({
+      ...this.#choices,
+      stage: this.#stages.name,
+      why: this.#stages.why,
+      fixed: this.#film.fixed && basis !== null,
+      unfixed: basis ? "" : "The kernel sends all snapshots along one basis when the run ends",
+      hasTokens: frame?.tokens != null,
+      hasPositions: frame?.positions != null,
+      has: (by) => (by === "cluster" ? frame?.tokens != null : frame?.[by] != null),
+    });
+    const facts = factsText(meta, frame, basis);
+    if (this.#facts.textContent !== facts.join("")) {
+      this.#facts.replaceChildren(...facts.map((text) => h("span", {}, text)));
+    }
+    setAttr(this.#stageBox, "data-step", frame ? String(frame.step) : null);
+  }
+
+  #about(): string {
+    const { snapshots } = this.#film;
+    const { span, steps, following } = this.#player;
+    const step = steps[span.a] as number;
+    const { live } = this.#ctx;
+    return aboutText({
+      reason: String(snapshots.meta(step).reason ?? ""),
+      between: span.t > 0,
+      newest: following && live.get("status").state === "running",
+      lacking: snapshots.taken - steps.length,
+      link: live.link.state,
+      trouble: snapshots.trouble(step),
+    });
+  }
+}
