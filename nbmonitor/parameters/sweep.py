@@ -8,6 +8,7 @@ Nothing here waits for a device.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,16 @@ from nbmonitor.parameters.pooling import HeatOf, folded, pool_columns, regions
 
 # Elements of a piece: 1 MB on a CPU; on an accelerator, few launches and 16 MB for squares.
 _PIECE, _PIECE_ON_DEVICE = 1 << 18, 1 << 22
+# Pieces for which there is room at a time.
+_ROOM = 1024
 
 
 @dataclass(slots=True)
 class Sweep:
     """Pieces of the tensors of one device.
+
+    Results go into memory that is there before: thousands of small tensors that live on between
+    large ones that don't would leave a heap full of holes.
 
     Parameters
     ----------
@@ -33,8 +39,6 @@ class Sweep:
     ----------
     owners
         Id of the matrix that each piece is from.
-    sums, lows, highs, norms
-        One tensor, (), a piece; norms are L2.
     heat
         (id, (h, w) tensor): sums of squares, or largest magnitudes.
     """
@@ -42,11 +46,9 @@ class Sweep:
     device: Any
     of: HeatOf
     owners: list[int] = field(default_factory=list)
-    sums: list[Any] = field(default_factory=list)
-    lows: list[Any] = field(default_factory=list)
-    highs: list[Any] = field(default_factory=list)
-    norms: list[Any] = field(default_factory=list)
     heat: list[tuple[int, Any]] = field(default_factory=list)
+    # (4, room) each: sums, smallest, largest, and squares or norms.
+    _told: list[Any] = field(default_factory=list)
     _buffers: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,9 +72,8 @@ class Sweep:
         if heat is None:
             self._plain(number, rows)
             return
-        torch = sys.modules["torch"]
         columns = rows.shape[1]
-        pooled = torch.empty((heat[0], columns), device=self.device)  # (h, columns) float32
+        pooled = self._buffer("pooled", (heat[0], columns))  # (h, columns)
         at = 0
         for first, blocks, each in regions(rows.shape[0], heat[0]):
             many = max(1, self.piece // (each * columns))
@@ -85,30 +86,30 @@ class Sweep:
 
     def _pool(self, number: int, rows: Any, out: Any) -> None:
         """Pool (count * each, columns) into (count, columns)."""
-        torch = sys.modules["torch"]
-        count = out.shape[0]
         most = max(1, self.piece // rows.shape[1])
-        if len(rows) > most and count == 1:
-            # One block larger than a piece.
-            found = [self._pooled(number, part, 1) for part in rows.split(most)]  # (1, columns)
-            whole = torch.cat(found)  # (parts, columns)
-            out.copy_(whole.sum(0) if self.of == "rms" else whole.amax(0))
+        if len(rows) <= most or len(out) > 1:
+            self._pool_piece(number, rows, out)
             return
-        out.copy_(self._pooled(number, rows, count))
+        # One block larger than a piece.
+        some = self._buffer("some", out.shape)  # (1, columns)
+        for at, part in enumerate(rows.split(most)):
+            self._pool_piece(number, part, some if at else out)
+            if at:
+                out.add_(some) if self.of == "rms" else out.clamp_(min=some)
 
-    def _pooled(self, number: int, rows: Any, count: int) -> Any:
+    def _pool_piece(self, number: int, rows: Any, out: Any) -> None:
         torch = sys.modules["torch"]
-        values = self._tell(number, rows)
-        blocks = (count, len(values) // count, values.shape[1])
+        values, told = self._tell(number, rows)
+        blocks = (len(out), len(values) // len(out), values.shape[1])
         if self.of == "max":
-            self.norms.append(torch.linalg.vector_norm(values))
+            torch.linalg.vector_norm(values, out=told[3])
             cut = values.view(blocks)  # (count, each, columns)
-            return torch.maximum(cut.amax(1), -cut.amin(1))  # (count, columns)
-        squares = self._buffer("squares", values)
-        torch.mul(values, values, out=squares)
-        pooled = squares.view(blocks).sum(1)  # (count, columns)
-        self.norms.append(pooled.sum().sqrt())
-        return pooled
+            torch.maximum(cut.amax(1), -cut.amin(1), out=out)
+            return
+        squares = torch.mul(values, values, out=self._buffer("squares", values.shape))
+        torch.sum(squares.view(blocks), 1, out=out)
+        torch.sum(out, (0, 1), out=told[3])
+        told[3].sqrt_()
 
     def _plain(self, number: int, rows: Any) -> None:
         """Go over a tensor without a heat map."""
@@ -116,34 +117,37 @@ class Sweep:
         flat = rows.reshape(1, -1) if rows.is_contiguous() else rows
         for line in flat.split(max(1, self.piece // flat.shape[1])):  # (some, columns)
             for part in line.split(self.piece, 1):
-                self.norms.append(torch.linalg.vector_norm(self._tell(number, part)))
+                values, told = self._tell(number, part)
+                torch.linalg.vector_norm(values, out=told[3])
 
-    def _tell(self, number: int, part: Any) -> Any:
-        """Take what needs no squares; return the piece in float32."""
+    def _tell(self, number: int, part: Any) -> tuple[Any, Any]:
+        """Take what needs no squares; return the piece in float32, and where results go, (4,)."""
         torch = sys.modules["torch"]
+        place = len(self.owners) % _ROOM
+        if not place:
+            self._told.append(torch.empty((4, _ROOM), device=self.device))
+        told = self._told[-1][:, place]
         if part.dtype != torch.float32:
-            part = self._buffer("values", part).copy_(part)
-        low, high = torch.aminmax(part)
+            part = self._buffer("values", part.shape).copy_(part)
         self.owners.append(number)
-        self.sums.append(part.sum())
-        self.lows.append(low)
-        self.highs.append(high)
-        return part
+        torch.sum(part, (0, 1), out=told[0])
+        torch.aminmax(part, out=(told[1], told[2]))
+        return part, told
 
-    def _buffer(self, name: str, like: Any) -> Any:
-        """Memory that is used over and over, shaped like a tensor: fresh pages cost more."""
-        count = like.numel()
+    def _buffer(self, name: str, shape: tuple[int, ...]) -> Any:
+        """Memory that is used over and over, (shape) float32: fresh pages cost more."""
+        count = math.prod(shape)
         held = self._buffers.get(name)
         if held is None or held.numel() < count:
-            torch = sys.modules["torch"]
-            held = torch.empty(max(count, self.piece), device=self.device)
+            room = count if name in {"pooled", "some"} else max(count, self.piece)
+            held = sys.modules["torch"].empty(room, device=self.device)
             self._buffers[name] = held
-        return held[:count].view(like.shape)
+        return held[:count].view(shape)
 
     def close(self) -> Any:
         """Give up the buffers; return (4, pieces): sums, lows, highs, norms; None without any."""
         self._buffers.clear()
         if not self.owners:
             return None
-        told = [*self.sums, *self.lows, *self.highs, *self.norms]
-        return sys.modules["torch"].stack(told).view(4, -1)
+        torch = sys.modules["torch"]
+        return torch.cat(self._told, 1)[:, : len(self.owners)].contiguous()
