@@ -120,7 +120,7 @@ export const STATISTICS: Readonly<Record<StatisticName, Explanation>> = {
   },
   sparsity: {
     title: "Sparsity",
-    text: "The share of weights that are so near zero that they do nothing.",
+    text: "The share of weights that are next to nothing: no larger than a thousandth of the matrix's RMS.",
     healthy:
       "Near 0 in a dense model; what was meant, in a pruned one. LoRA's B is all zeros at step 0.",
     unhealthy: "A rise that nobody asked for: units are dying.",
@@ -140,14 +140,14 @@ export const STATISTICS: Readonly<Record<StatisticName, Explanation>> = {
   },
   change_l2: {
     title: "Change since the last snapshot",
-    text: "The length of the step that the matrix has made. Snapshots come less often later on, so the same pace shows as a longer step. Large matrices are measured on a fixed sample, and marked as estimates.",
+    text: "The length of the step that the matrix has made. Snapshots come less often later on, so the same pace shows as a longer step. Large matrices are measured on a fixed sample of their weights, which makes it an estimate.",
     healthy: "Large in the first steps, then smaller with the learning rate; all layers take part.",
     unhealthy:
       "Exactly 0 in a layer that should be trained, or steps that are as long as the matrix itself.",
   },
   change_max: {
     title: "Largest change",
-    text: "The weight that has changed most since the last snapshot. Large matrices are measured on a fixed sample, and marked as estimates.",
+    text: "The weight that has changed most since the last snapshot. In a large matrix, the largest of a fixed sample: one outside it may have changed more.",
     healthy: "Small against the standard deviation of the weights.",
     unhealthy: "Single weights that leap: often a learning rate that is too high for this part.",
   },

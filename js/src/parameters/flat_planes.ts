@@ -24,24 +24,21 @@ const FOOT = 20;
 export class Stack {
   readonly #planes = new Planes();
   #layout: Layout = layoutOf([], 1, 1);
-  #laid = "";
+  #laid: readonly unknown[] = [];
   #box: Box = { left: 0, top: 0, width: 1, height: 1 };
   place: Place = TOP;
   /** The cell under the pointer. */
   hovered: number | null = null;
 
-  /** Lay out what is visible in `box`; true if there is anything. */
-  fit(meta: ParametersMeta, visible: ReadonlySet<number>, box: Box): boolean {
-    const rows = rowsOf(meta, visible);
-    const ids = rows.flatMap((row) => row.matrices.map((matrix) => matrix.id));
-    const laid = `${box.width} ${box.height} ${ids.join(" ")}`;
+  /** Lay out what is visible in `box`. */
+  fit(meta: ParametersMeta, visible: ReadonlySet<number>, box: Box): void {
+    const laid = [meta, visible, box.width, box.height];
     this.#box = box;
-    if (laid !== this.#laid) {
+    if (laid.some((part, i) => part !== this.#laid[i])) {
       this.#laid = laid;
-      this.#layout = layoutOf(rows, box.width, box.height - FOOT);
+      this.#layout = layoutOf(rowsOf(meta, visible), box.width, box.height - FOOT);
     }
     this.place = this.#held(this.place);
-    return rows.length > 0;
   }
 
   draw(
@@ -131,7 +128,7 @@ export class Stack {
 
   clear(): void {
     this.#planes.clear();
-    this.#laid = "";
+    this.#laid = [];
   }
 
   /** Kept within the stack. */
