@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nbmonitor import html, table, wire
 from nbmonitor.record import Tensor
+from nbmonitor.reels import is_for_page, is_reel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +100,10 @@ class Exports(ABC):
         """Pack the whole Run in about `budget` bytes."""
 
     @abstractmethod
+    def keepsakes(self, budget: int) -> list[Tensor]:
+        """Choose what of the reels goes along."""
+
+    @abstractmethod
     def tensors_since(self, version: int) -> tuple[int, list[Tensor]]:
         """Tensors set after `version`."""
 
@@ -166,7 +171,19 @@ class Exports(ABC):
         ones the page has minimum, maximum and mean of stretches, and the newest rows.
         """
         self.settle()
-        _, tensors = self.tensors_since(0)
+        frames = self.keepsakes(html.REEL_BYTES)
+        chosen = {tensor[0] for tensor in frames}
+        _, found = self.tensors_since(0)
+        tensors = [
+            tensor
+            for tensor in found
+            if tensor[0] not in chosen
+            and tensor[2].nbytes <= html.TENSOR_BYTES
+            and is_for_page(tensor)
+            and not is_reel(tensor)
+        ]
+        taken = sum(tensor[2].nbytes for tensor in frames)
+        room = max(html.HISTORY_BYTES - taken, html.HISTORY_BYTES // 5)
         traits = {
             "panels": self.panels() or [_ALL_SERIES],
             "config": self.config,
@@ -174,5 +191,5 @@ class Exports(ABC):
             "theme": theme,
         }
         alt = f"{self.config.get('name') or 'Training run'}: {self.status} at step {self.step}"
-        text = html.page(self.pack(html.HISTORY_BYTES, tensors=False), tensors, traits, alt)
+        text = html.page(self.pack(room, tensors=False), [*tensors, *frames], traits, alt)
         Path(path).write_text(text, encoding="utf-8")

@@ -21,7 +21,9 @@ from nbmonitor.record import Tensor
 STATIC = Path(__file__).parent / "static"
 # Before base64: with it and the small state, a file stays under 1 MB beside the front end.
 HISTORY_BYTES = 680_000
-_TENSOR_BYTES = 64_000
+TENSOR_BYTES = 64_000
+# Of that, what frames of reels may take.
+REEL_BYTES = 400_000
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -93,7 +95,7 @@ def page(
     history
         As `Run.pack` makes it.
     tensors
-        Latest values; those that are too large for a small file are left out.
+        Latest values, and frames of reels, that are to be in the file.
     traits
         What the front end reads of a widget: panels, config, status, theme.
     alt
@@ -114,7 +116,7 @@ def page(
         "theme": "neon",
         **traits,
         "history": base64.b64encode(history).decode(),
-        "tensors": [_put(t, header["generation"]) for t in tensors if t[2].nbytes <= _TENSOR_BYTES],
+        "tensors": [_put(t, header["generation"]) for t in tensors],
         "note": _resolution(rows),
         "module": module.read_text(encoding="utf-8"),
         "style": style.read_text(encoding="utf-8"),

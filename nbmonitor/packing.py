@@ -7,7 +7,7 @@ notebook starts from. Pure functions over columns.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -25,6 +25,10 @@ _EVENTS = 500
 # A history takes along tensors that are small, and not more of them than this together.
 TENSOR_BYTES = 64_000
 TENSORS_BYTES = 160_000
+# So much of reels goes along, too, with what says what their frames mean; by so much a history
+# may grow for it.
+REEL_BYTES = 150_000
+REEL_MORE = 120_000
 
 
 def _summary_from(buckets: Buckets, start: int) -> tuple[int, Buckets]:
@@ -91,27 +95,21 @@ def shares(costs: Sequence[int], budget: int) -> int:
 
 
 def keepsakes(
-    tensors: Sequence[Tensor], generation: int
+    tensors: Sequence[Tensor], always: Sequence[Tensor], generation: int
 ) -> tuple[list[wire.Put], list[bytes], int]:
-    """Choose the tensors that a history takes along, the smallest first.
+    """Choose the tensors that a history takes along: the smallest first, then what always goes.
 
     Returns
     -------
     tuple
         Their messages, their bytes, and how many bytes both take.
     """
-    sized = []
-    for key, step, array, meta in tensors:
-        if array.nbytes > TENSOR_BYTES:
-            continue
-        put, data = wire.put_message(key, step, array, meta, seq=0, generation=generation)
-        try:
-            size = len(json.dumps(put, separators=(",", ":"), allow_nan=False)) + len(data)
-        except (TypeError, ValueError):  # meta that is no JSON would take the whole history along
-            continue
-        if size <= TENSOR_BYTES:
-            sized.append((size, put, data))
-    sized.sort(key=lambda each: each[0])
+    chosen = {tensor[0] for tensor in always}
+    small = [t for t in tensors if t[2].nbytes <= TENSOR_BYTES and t[0] not in chosen]
+    sized = sorted(
+        (each for each in _sized(small, generation) if each[0] <= TENSOR_BYTES),
+        key=lambda each: each[0],
+    )
     total, puts, buffers = 0, [], []
     for size, put, data in sized:
         if total + size > TENSORS_BYTES:
@@ -119,7 +117,21 @@ def keepsakes(
         total += size
         puts.append(put)
         buffers.append(data)
+    for size, put, data in _sized(always, generation):
+        total += size
+        puts.append(put)
+        buffers.append(data)
     return puts, buffers, total
+
+
+def _sized(tensors: Sequence[Tensor], generation: int) -> Iterator[tuple[int, wire.Put, bytes]]:
+    for tensor in tensors:
+        put, data = wire.put_message(*tensor, seq=0, generation=generation)
+        try:
+            size = len(json.dumps(put, separators=(",", ":"), allow_nan=False)) + len(data)
+        except (TypeError, ValueError):  # meta that is no JSON would take the whole history along
+            continue
+        yield size, put, data
 
 
 def everything(

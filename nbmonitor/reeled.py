@@ -5,12 +5,18 @@ A base of `Run`. What memory has let go of a reel comes from the run file.
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from nbmonitor.parameters import export
+from nbmonitor.parameters.keepsake import Keepsakes
+from nbmonitor.parameters.snapshot import META, SNAPSHOT, Snapshot, read_meta, snapshot
+from nbmonitor.parameters.unpacked import Unpacked
 from nbmonitor.record import Tensor
 from nbmonitor.reels import MEMORY, Film, Frame, Reels, is_for_page, is_reel
 
@@ -33,10 +39,12 @@ class Reeled:
     _tensors: dict[str, tuple[int, Tensor]]
     _reels: Reels
     _tensor_version: int
+    _keepsakes: Keepsakes
 
     def _clear_tensors(self) -> None:
         self._tensors = {}
         self._reels = Reels(self.reel_memory)
+        self._keepsakes = Keepsakes()
         self._tensor_version = 0
 
     def put(
@@ -118,6 +126,77 @@ class Reeled:
         return {key: rows for key, rows in found.items() if rows and is_for_page(rows[0][1])}
 
     def frame_versions(self, steps: Mapping[str, list[int]]) -> dict[str, dict[int, int]]:
-        """Versions of the values that a page says it has."""
+        """Versions of the values that a page says it has, but for those it may have in small."""
+        small = self._keepsakes.was_condensed
         with self._lock:
-            return {key: self._reels.versions(key, held) for key, held in steps.items()}
+            return {
+                key: self._reels.versions(key, [step for step in held if not small(key, step)])
+                for key, held in steps.items()
+            }
+
+    # ------------------------------------------------------------------ snapshots of parameters
+
+    def snapshots(self) -> list[int]:
+        """Steps of the snapshots of parameters, ascending."""
+        return self.reel_steps(SNAPSHOT)
+
+    def snapshot(self, step: int) -> Snapshot:
+        """Return the snapshot of parameters at a step.
+
+        Raises
+        ------
+        KeyError
+            If there is none; `snapshots()` tells the steps of those that there are.
+        """
+        about = self.frame(SNAPSHOT, step)
+        if about is None:
+            there = self.snapshots()
+            known = (
+                f"there are {len(there)}, from {there[0]} to {there[-1]}" if there else "none is"
+            )
+            msg = f"no snapshot of parameters at step {step}: {known}; run.snapshots() lists them"
+            raise KeyError(msg)
+        blob = Unpacked(functools.partial(self.frame, SNAPSHOT)).at(step)
+        return snapshot(blob, read_meta(self.tensor(META)), about[3])
+
+    def export_snapshots(self, path: str | Path, steps: Iterable[int] | None = None) -> Path:
+        """Write snapshots of parameters to one file of named arrays.
+
+        `steps`, `tokens` (s, n, 3), `token_ids`, `norms`, `moved`, `frequency`, `positions`,
+        `heat/<matrix>` (s, h, w), `stats` (s, matrices, statistics), `explained` (s, 3); NaN where
+        a snapshot lacks it. Texts and names are arrays of strings, or in safetensors' metadata.
+
+        Parameters
+        ----------
+        path
+            Ends in `.npz` or `.safetensors`.
+        steps
+            Of the snapshots; all, when left out.
+
+        Raises
+        ------
+        ValueError
+            If there is no snapshot, or the suffix is another one.
+        KeyError
+            If one of `steps` has no snapshot.
+        """
+        wanted = self.snapshots() if steps is None else sorted(steps)
+        if not wanted:
+            msg = "no snapshot of parameters to export; run.snapshots() lists those there are"
+            raise ValueError(msg)
+        unpacked = Unpacked(functools.partial(self.frame, SNAPSHOT))
+        blobs = [unpacked.at(step) for step in wanted]
+        about = [self.frame(SNAPSHOT, step) for step in wanted]
+        shares = [[] if each is None else each[3].get("explained") or [] for each in about]
+        export.write(path, blobs, read_meta(self.tensor(META)), shares)
+        return Path(path)
+
+    def keepsakes(self, budget: int) -> list[Tensor]:
+        """Choose what of the reels goes along where there is room for `budget` bytes of frames.
+
+        The first are the tensors that say what the frames mean: `<area>/meta`.
+        """
+        frames = self.held_frames()
+        areas = dict.fromkeys(f"{key.rsplit('/', 1)[0]}/meta" for key, *_ in frames)
+        beside = [found for key in areas if (found := self.tensor(key)) is not None]
+        return [*beside, *self._keepsakes.choose(frames, budget, self.frame)]

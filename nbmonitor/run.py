@@ -23,6 +23,7 @@ from nbmonitor.probe import Series
 from nbmonitor.record import ACTIVE, ENDED, Journal, Row
 from nbmonitor.recorded import Recorded
 from nbmonitor.reeled import Reeled
+from nbmonitor.reels import is_for_page
 from nbmonitor.series import Column
 from nbmonitor.summary import Summarised
 
@@ -352,12 +353,14 @@ class Run(Reeled, Exports, Recorded, Summarised):
         """Pack the whole Run for a page that has nothing, in about `budget` bytes.
 
         With `tensors`, small ones go along; they take at most `packing.TENSORS_BYTES` of it.
+        So do some frames of reels, which take `packing.REEL_BYTES`, in part beyond the budget.
         """
         self.settle()
+        frames = self.keepsakes(packing.REEL_BYTES) if tensors and self.reels else []
         with self._lock:
-            held = [tensor for _, tensor in self._tensors.values()] if tensors else []
-            puts, buffers, taken = packing.keepsakes(held, self.generation)
-            left = budget - taken
+            held = [t for _, t in self._tensors.values() if tensors and is_for_page(t)]
+            puts, buffers, taken = packing.keepsakes(held, frames, self.generation)
+            left = max(budget + packing.REEL_MORE * bool(frames) - taken, budget // 3)
             header, rows = packing.everything(self._columns, self._specs, self._events, left)
             header["generation"], header["tensors"] = self.generation, puts
         return wire.pack_history(header, rows, buffers)

@@ -115,9 +115,17 @@ def _range(kind: np.dtype[Any], least: float, most: float, bits: int | None) -> 
         span = most - least
         # What can't be negative stays so: norms and root mean squares begin at 0 or above.
         offset = least - span * ROOM / 2
-        offset = max(0.0, offset) if least >= 0 else offset
+        offset = _short(max(0.0, offset) if least >= 0 else offset, 9, -1)
         scale = (most + span * room / 2 - offset) / top if span else 0.0
     if not math.isfinite(scale) or scale < np.finfo(np.float32).tiny:
         # Differences below what float32 can tell are none.
         return 0.0, 0.0 if kind.kind == "i" else least
-    return float(scale), float(offset)
+    return _short(float(scale), 6, 1), float(offset)
+
+
+def _short(value: float, digits: int, side: int) -> float:
+    """Round to so many digits, up (1) or down (-1): a header has many of these, as text."""
+    near = float(f"{value:.{digits - 1}e}")
+    if (near - value) * side >= 0:
+        return near
+    return float(f"{value + side * abs(value) * 10.0 ** (1 - digits):.{digits - 1}e}")

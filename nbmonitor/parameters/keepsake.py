@@ -1,0 +1,100 @@
+"""Which frames of a Run's reels go into a saved notebook or a page, within some bytes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from nbmonitor.parameters.condensed import condense
+from nbmonitor.parameters.unpacked import Unpacked
+from nbmonitor.record import Tensor
+from nbmonitor.reels import base_of, is_for_page, spread
+
+# A page that interpolates needs no more than this.
+_MOST = 100
+
+
+class Keepsakes:
+    """Chooses and condenses frames, and remembers what it has condensed."""
+
+    def __init__(self) -> None:
+        # By key and step: the frame, and what became of it.
+        self._made: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+        self._ever: set[tuple[str, int]] = set()
+
+    def was_condensed(self, key: str, step: int) -> bool:
+        """Whether a page that says it has this frame may have a small one in its place."""
+        return (key, step) in self._ever
+
+    def choose(
+        self, frames: Sequence[Tensor], budget: int, frame: Callable[[str, int], Tensor | None]
+    ) -> list[Tensor]:
+        """Tell reels in about `budget` bytes.
+
+        Parameters
+        ----------
+        frames
+            Of all reels, as memory has them, by steps.
+        budget
+            Bytes of the arrays.
+        frame
+            `run.frame`, for what memory has let go of.
+
+        Returns
+        -------
+        list
+            All frames that go to a page, when they fit. Otherwise the newest and the first of
+            each reel, and an even choice of the others, each standing alone; blobs are condensed
+            and say so in their meta.
+        """
+        reels: dict[str, list[Tensor]] = {}
+        for tensor in frames:
+            if is_for_page(tensor):
+                reels.setdefault(tensor[0], []).append(tensor)
+        out: list[Tensor] = []
+        for done, rows in enumerate(sorted(reels.values(), key=_size)):
+            share = budget // (len(reels) - done)
+            reel = Unpacked(functools.partial(frame, rows[0][0]))
+            taken = rows if _size(rows) <= share else self._some(rows, share, reel)
+            budget -= _size(taken)
+            out += taken
+        chosen = {(tensor[0], tensor[1]) for tensor in out}
+        self._made = {at: made for at, made in self._made.items() if at in chosen}
+        self._ever |= self._made.keys()
+        return out
+
+    def _some(self, rows: Sequence[Tensor], budget: int, unpacked: Unpacked) -> list[Tensor]:
+        chosen: list[Tensor] = []
+        for place in spread(len(rows))[:_MOST]:
+            small = self._small(rows[place], unpacked)
+            if small is None:
+                continue
+            if small[2].nbytes > budget:
+                break
+            budget -= small[2].nbytes
+            chosen.append(small)
+        return sorted(chosen, key=lambda tensor: tensor[1])
+
+    def _small(self, tensor: Tensor, unpacked: Unpacked) -> Tensor | None:
+        key, step, _, meta = tensor
+        if not meta.get("blob"):
+            return tensor if base_of(tensor) is None else None
+        known = self._made.get((key, step))
+        if known is not None and known[0] is tensor:
+            return known[1]
+        try:
+            data = condense(unpacked.at(step))
+        except (KeyError, ValueError):
+            return None  # its key is gone, or it is damaged: others tell the run
+        small = (key, step, np.frombuffer(data, np.uint8), {**meta, "base": None, **_CONDENSED})
+        self._made[key, step] = tensor, small
+        return small
+
+
+_CONDENSED: Mapping[str, bool] = {"condensed": True}
+
+
+def _size(rows: Sequence[Tensor]) -> int:
+    return sum(tensor[2].nbytes for tensor in rows)
