@@ -39,6 +39,8 @@ export default defineConfig(({ mode }) => {
         fileName: () => "widget.js",
         cssFileName: "widget",
       },
+      // Vite leaves a library its white space, a quarter of this file; each notebook carries it.
+      rolldownOptions: { output: { minify: true } },
     },
   };
 });
