@@ -166,12 +166,11 @@ function drawPositions(ctx: CanvasRenderingContext2D, palette: Palette, scene: S
     radius,
     box: where,
   });
-  if (hasTokens) {
-    ctx.fillStyle = faded(palette.panel, 0.85);
-    ctx.fillRect(where.left, where.top, side, side);
-    ctx.strokeStyle = palette.border;
-    ctx.strokeRect(where.left + 0.5, where.top + 0.5, side - 1, side - 1);
-  }
+  ctx.fillStyle = hasTokens ? faded(palette.panel, 0.85) : palette.panel;
+  ctx.fillRect(where.left, where.top, where.width, where.height);
+  ctx.strokeStyle = palette.border;
+  ctx.lineWidth = 1;
+  ctx.strokeRect(where.left + 0.5, where.top + 0.5, where.width - 1, where.height - 1);
   const stops = pointStops(palette);
   const n = splats.count;
   const parts = Math.min(32, Math.max(1, n - 1));
@@ -185,10 +184,15 @@ function drawPositions(ctx: CanvasRenderingContext2D, palette: Palette, scene: S
     for (let i = from + 1; i <= to; i++) ctx.lineTo(splats.x[i]!, splats.y[i]!);
     ctx.stroke();
   }
-  const last = Math.max(0, (meta.positions?.total ?? n) - 1);
-  const text = hasTokens ? `positions 0–${last}` : `positions 0 (dark) to ${last}, as one curve`;
-  const [x, y] = hasTokens
-    ? [where.left, where.top + side + 9]
-    : [box.left + 10, box.top + box.height - 12];
-  drawNote(ctx, palette, text, x, y, hasTokens ? side : box.width - 20);
+  const last = String(Math.max(0, (meta.positions?.total ?? n) - 1));
+  if (hasTokens) {
+    drawNote(ctx, palette, `positions 0–${last}`, where.left, where.top + side + 9, side);
+    return;
+  }
+  const end = (i: number, text: string): Name => {
+    return { text, x: splats.x[i]!, y: splats.y[i]!, color: palette.readout, must: true };
+  };
+  if (n > 0) drawNames(ctx, palette, box, [end(0, "0"), end(n - 1, last)], new Places());
+  const text = `position embeddings 0 to ${last} as one curve, from the first colour to the last`;
+  drawNote(ctx, palette, text, box.left + 10, box.top + box.height - 12, box.width - 20);
 }

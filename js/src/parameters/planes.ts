@@ -36,7 +36,7 @@ export interface Layout {
 const GAP = 6;
 const CAPTION = 13;
 const SMALLEST = 30;
-const LARGEST = 132;
+const LARGEST = 220;
 const MOST_COLUMNS = 4;
 
 /** The rows of what is visible and has a heatmap, in the model's order. */
@@ -109,7 +109,7 @@ function fitOf(rows: readonly Row[], width: number, height: number, gutter: numb
  * where that is better; what is higher than the box is scrolled.
  */
 export function layoutOf(rows: readonly Row[], width: number, height: number): Layout {
-  const gutter = width > 300 ? 68 : 44;
+  const gutter = width > 300 ? 72 : 44;
   const { columns, per, size } = fitOf(rows, width, height, gutter);
   const all = heights(rows, per, size);
   const total = all.reduce((sum, each) => sum + each, 0);
