@@ -32,6 +32,21 @@ export function seenIn(frame: Frame, basis: Basis | null): Frame {
   return { ...frame, tokens: view.stored, scale: view.scale, explained, basis: step };
 }
 
+/**
+ * Snapshots that can be shown along `basis`: those it tells, and newer ones, whose own axes were
+ * turned to it. Of a long run it leaves out many.
+ */
+export function stepsIn(steps: readonly number[], basis: Basis): readonly number[] {
+  return steps.filter((step) => step > basis.step || basis.views.has(step));
+}
+
+/** Whether coordinates between two frames mean something. */
+export function mixes(a: Frame, b: Frame, basis: Basis | null): boolean {
+  const along = (frame: Frame) =>
+    frame.basis === null && basis && frame.step > basis.step ? basis.step : frame.basis;
+  return along(a) === along(b);
+}
+
 export class Bases {
   readonly #store: Store;
   readonly #changed: () => void;

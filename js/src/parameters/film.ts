@@ -5,7 +5,7 @@
  */
 
 import type { Store } from "../store";
-import { Bases, type Basis, seenIn } from "./basis";
+import { Bases, type Basis, mixes, seenIn, stepsIn } from "./basis";
 import { cluster } from "./cluster";
 import type { Span } from "./player";
 import { type Frame, Snapshots } from "./reel";
@@ -31,6 +31,7 @@ export class Film {
   #shown: Shot | null = null;
   /** Frames as they are shown, by the frames they are made of: a stage knows a frame by its object. */
   #made = new WeakMap<Frame, Frame>();
+  #along: [steps: readonly number[], of: readonly number[], along: Basis | null] = [[], [], null];
   #madeFor: readonly unknown[] = [];
   #groups: { step: number; count: number; labels: Uint8Array; centres: Float64Array } | null = null;
 
@@ -39,8 +40,15 @@ export class Film {
     this.#bases = new Bases(store, changed);
   }
 
+  /** Steps of the snapshots that are shown, in order. */
   get steps(): readonly number[] {
-    return this.snapshots.steps;
+    const all = this.snapshots.steps;
+    const basis = this.fixed ? this.basis : null;
+    if (!basis) return all;
+    const [steps, of, along] = this.#along;
+    if (of === all && along === basis) return steps;
+    this.#along = [stepsIn(all, basis), all, basis];
+    return this.#along[0];
   }
 
   /** All snapshots along one set of axes, or null as long as there is none. */
@@ -90,8 +98,8 @@ export class Film {
     this.snapshots.want(wanted.filter((step) => step !== undefined));
     const [from, to] = [this.#frame(steps[a]), this.#frame(steps[b])];
     if (from && to) {
-      // Two sets of axes don't mix.
-      this.#shown = from.basis === to.basis ? { a: from, b: to, t } : { a: from, b: from, t: 0 };
+      const together = mixes(from, to, this.fixed ? this.basis : null);
+      this.#shown = together ? { a: from, b: to, t } : { a: from, b: from, t: 0 };
     } else if (from) this.#shown = { a: from, b: from, t: 0 };
     else if (steps.length === 0) this.#shown = null;
     return this.#shown;

@@ -65,7 +65,11 @@ export class ParametersPanel {
     this.#dirty = () => dirty();
     const calm = window.matchMedia?.("(prefers-reduced-motion: reduce)").matches === true;
     this.#player = new Player(() => this.#moved(), !calm);
-    this.#film = new Film(live.store, this.#dirty);
+    this.#film = new Film(live.store, () => {
+      // One basis for all, once it is unpacked, may have fewer of them.
+      this.#player.setSteps(this.#film.steps);
+      this.#dirty();
+    });
     this.#stages = new Stages(
       {
         el: this.#stageBox,
@@ -99,6 +103,7 @@ export class ParametersPanel {
       },
       fix: (on) => {
         this.#film.fixed = on;
+        this.#player.setSteps(this.#film.steps);
         dirty();
       },
       reset: () => this.#stages.flyTo("reset"),
@@ -332,7 +337,7 @@ export class ParametersPanel {
       reason: String(snapshots.meta(step).reason ?? ""),
       between: span.t > 0,
       newest: following && live.get("status").state === "running",
-      lacking: snapshots.taken - steps.length,
+      lacking: snapshots.taken - snapshots.steps.length,
       link: live.link.state,
       trouble: snapshots.trouble(step),
     });

@@ -22,6 +22,8 @@ export interface Frame extends Moment {
   explained: readonly number[];
   /** Step whose axes the coordinates are in; null for those of the snapshot itself. */
   basis: number | null;
+  /** Whether it was made coarser to fit into a small file. */
+  coarse: boolean;
 }
 
 interface Cached {
@@ -37,16 +39,37 @@ const bytesOf = (part: Part | undefined) =>
 const shortsOf = (part: Part | undefined) =>
   part?.stored instanceof Int16Array ? part.stored : null;
 
+/**
+ * A column of bytes that use 0 to 255, however few bits a small file has left of them: stages and
+ * legends take 255 for the top.
+ */
+function spreadOut(part: Part): Part {
+  let most = 1;
+  for (const v of part.stored) if (v > most) most = v;
+  const factor = Math.floor(255 / (2 ** Math.ceil(Math.log2(most + 1)) - 1));
+  if (factor < 2) return part;
+  return {
+    ...part,
+    stored: Uint8Array.from(part.stored, (v) => v * factor),
+    scale: part.scale / factor,
+  };
+}
+
 /** What the parts of a snapshot mean. */
 export function frameOf(blob: Blob, meta: Readonly<Record<string, unknown>> = {}): Frame {
-  const { parts } = blob;
+  const { parts, extra } = blob;
+  const coarse = extra.condensed === true;
+  const columns: Partial<Record<Column, Uint8Array | null>> = {};
   const view = parts.get("tokens/view");
   const positions = parts.get("positions/view");
   const stats = parts.get("stats")?.stored;
   const ranges: Partial<Record<Column, readonly [number, number]>> = {};
   for (const name of ["norm", "moved", "frequency"] as const) {
-    const part = parts.get(`tokens/${name}`);
-    if (part) ranges[name] = [part.offset, part.offset + 255 * part.scale];
+    const given = parts.get(`tokens/${name}`);
+    if (!given) continue;
+    const part = coarse ? spreadOut(given) : given;
+    columns[name] = bytesOf(part);
+    ranges[name] = [part.offset, part.offset + 255 * part.scale];
   }
   const heat = new Map<number, Heat>();
   for (const [name, part] of parts) {
@@ -59,9 +82,9 @@ export function frameOf(blob: Blob, meta: Readonly<Record<string, unknown>> = {}
     step: blob.step,
     tokens: shortsOf(view),
     scale: view?.scale ?? 1,
-    norm: bytesOf(parts.get("tokens/norm")),
-    moved: bytesOf(parts.get("tokens/moved")),
-    frequency: bytesOf(parts.get("tokens/frequency")),
+    norm: columns.norm ?? null,
+    moved: columns.moved ?? null,
+    frequency: columns.frequency ?? null,
     cluster: bytesOf(parts.get("tokens/cluster")),
     positions: shortsOf(positions),
     positionScale: positions?.scale ?? 1,
@@ -72,6 +95,7 @@ export function frameOf(blob: Blob, meta: Readonly<Record<string, unknown>> = {}
     index: Number(meta.index ?? 0),
     explained: Array.isArray(meta.explained) ? (meta.explained as number[]) : [],
     basis: null,
+    coarse,
   };
 }
 

@@ -67,5 +67,6 @@ export function factsText(
   return [
     tokens && `${grouped(tokens.count)} of ${grouped(tokens.vocabulary)} tokens × ${tokens.width}`,
     explained > 0 && `${axes} show ${Math.round(100 * explained)} % of the variance${estimate}`,
+    frame?.coarse && "coarse, to fit into a small file",
   ].filter((text): text is string => typeof text === "string");
 }

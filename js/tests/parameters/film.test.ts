@@ -56,9 +56,26 @@ test("frames along one set of axes, between two only if both have it", async () 
   const both = await shot(film, span(0, 1, 0.5));
   await vi.waitFor(() => expect(film.shot(span(0, 1, 0.5), false)?.t).toBe(0.5));
   expect([both.a.basis, both.a.tokens?.[0]]).toEqual([20, 0]);
+  // Newer ones were turned to it: they go on from there.
   await shot(film, span(2, 3, 0.5));
-  await vi.waitFor(() => expect(film.snapshots.get(30)).not.toBeNull());
-  expect(film.shot(span(2, 3, 0.5), false)).toMatchObject({ t: 0 });
+  await vi.waitFor(() => expect(film.shot(span(2, 3, 0.5), false)?.t).toBe(0.5));
   film.fixed = false;
   expect(film.shot(span(2, 3, 0.5), false)).toMatchObject({ t: 0.5, a: { basis: null } });
+});
+
+test("of snapshots that the axes leave out, none is shown along them", async () => {
+  const live = new FakeLive();
+  feed(live, [0, 5, 10, 15, 20, 25]);
+  const film = new Film(live.store, () => {});
+  const parts = Object.fromEntries(
+    [0, 10, 20].map((s) => [`view/${s}`, { values: new Int16Array(12).fill(s) }]),
+  );
+  const meta = { chunk: 0, chunks: 1, basis_step: 20, explained: [0.7], estimate: true };
+  live.put("parameters/view/0", meta, blob(20, parts), undefined, 20);
+  film.refresh();
+  await vi.waitFor(() => expect(film.basis?.step).toBe(20));
+  expect(film.steps).toEqual([0, 10, 20, 25]);
+  expect(film.steps).toBe(film.steps);
+  film.fixed = false;
+  expect(film.steps).toHaveLength(6);
 });

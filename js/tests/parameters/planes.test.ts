@@ -137,17 +137,13 @@ describe("ranges", () => {
 describe("planes", () => {
   beforeEach(fakeCanvas);
 
-  test("a row for each layer and for each kind outside of them, in the model's order", () => {
-    const meta = metaOf(4, 3);
+  test("a row for each layer, and for what lies before and after them, in the model's order", () => {
+    const meta = metaOf(4, 2);
+    meta.matrices.splice(1, 0, matrixOf(9, null, "position"));
     meta.matrices.push(matrixOf(7, null, "head"), { ...matrixOf(8, 0, "norm"), heat: null });
     const rows = rowsOf(meta, new Set(meta.matrices.map(({ id }) => id)));
-    expect(rows.map(({ label }) => label)).toEqual([
-      "embedding",
-      "layer 0",
-      "layer 1",
-      "layer 2",
-      "head",
-    ]);
+    expect(rows.map(({ label }) => label)).toEqual(["input", "layer 0", "layer 1", "head"]);
+    expect(rows[0]!.matrices.map(({ kind }) => kind)).toEqual(["embedding", "position"]);
     expect(rows[1]!.matrices.map(({ role }) => role)).toEqual(["qkv", "up"]);
     expect(rowsOf(meta, new Set([7])).map(({ label }) => label)).toEqual(["head"]);
   });

@@ -70,6 +70,18 @@ describe("snapshots", () => {
     expect([snapshots.get(39)?.step, snapshots.get(0)]).toEqual([39, null]);
   });
 
+  test("few bits in a small file are spread out, and mean the same", async () => {
+    const live = new FakeLive();
+    const norm = { values: Uint8Array.of(0, 10, 31), scale: 0.1, offset: 2 };
+    const data = blob(3, { "tokens/norm": norm }, { condensed: true });
+    live.put(KEY, { reel: true, index: 0 }, data, undefined, 3);
+    const [frame] = await read(new Snapshots(live.store, () => {}), 3);
+    expect([...(frame?.norm ?? [])]).toEqual([0, 80, 248]);
+    const [low, high] = frame?.ranges?.norm ?? [0, 0];
+    expect(low + ((high - low) * 80) / 255).toBeCloseTo(3);
+    expect(frame?.coarse).toBe(true);
+  });
+
   test("one that is replaced is read again", async () => {
     const live = new FakeLive();
     feed(live, [0, 10]);
