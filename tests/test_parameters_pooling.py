@@ -48,7 +48,7 @@ def test_sweep(shape, of, piece, monkeypatch):
     torch.manual_seed(1)
     tensor = torch.randn(shape) + 0.3
     values, heat = tensor.numpy(), heat_shape(shape, 16)
-    sweep = Sweep(CPU, of)
+    sweep = Sweep(CPU, of, 10_000)
     sweep.add(3, tensor, heat)
     sweep.add(4, tensor, None)
     told = sweep.close().numpy().astype(np.float64)
@@ -67,7 +67,7 @@ def test_sweep(shape, of, piece, monkeypatch):
 def test_other_types(dtype):
     tensor = (torch.randn(300, 70) * 100).to(dtype)  # squares would leave float16
     values = tensor.double().numpy()
-    sweep = Sweep(CPU, "rms")
+    sweep = Sweep(CPU, "rms", 10_000)
     sweep.add(0, tensor, (16, 16))
     told = sweep.close().numpy().astype(np.float64)
     np.testing.assert_allclose(np.sqrt(np.square(told[3]).sum()), np.linalg.norm(values), rtol=1e-5)
@@ -79,7 +79,7 @@ def test_a_transposed_weight(monkeypatch):
     monkeypatch.setattr(sweeping, "_PIECE", 100)
     tensor = torch.randn(40, 30).t()
     for of in ("rms", "max"):
-        sweep = Sweep(CPU, of)
+        sweep = Sweep(CPU, of, 10_000)
         sweep.add(0, tensor, (8, 8))
         sweep.add(1, tensor, None)
         told = sweep.close().numpy()
@@ -92,7 +92,7 @@ def test_a_transposed_weight(monkeypatch):
 def test_norms_of_many_elements_keep_their_digits():
     """All rounded the same way, which is the worst that can be."""
     tensor = torch.full((6000, 1000), 0.1)
-    sweep = Sweep(CPU, "rms")
+    sweep = Sweep(CPU, "rms", 10_000)
     sweep.add(0, tensor, (64, 64))
     sweep.add(1, tensor, None)
     told = sweep.close().numpy().astype(np.float64)
@@ -107,7 +107,7 @@ def test_norms_of_many_elements_keep_their_digits():
 def test_a_row_longer_than_a_piece(monkeypatch):
     monkeypatch.setattr(sweeping, "_PIECE", 64)
     tensor = torch.randn(3, 1000)
-    sweep = Sweep(CPU, "max")
+    sweep = Sweep(CPU, "max", 10_000)
     sweep.add(0, tensor, (3, 64))
     sweep.add(1, tensor[:1], None)
     told = sweep.close().numpy()
@@ -122,7 +122,7 @@ def test_nothing_to_sweep():
 def test_what_is_not_finite_is_told():
     tensor = torch.randn(100, 100)
     tensor[3, 4] = float("nan")
-    sweep = Sweep(CPU, "rms")
+    sweep = Sweep(CPU, "rms", 10_000)
     sweep.add(0, tensor, (8, 8))
     told = sweep.close().numpy().astype(np.float64)
     stats = tell_large(told, tensor.numel(), tensor.numpy().reshape(-1))

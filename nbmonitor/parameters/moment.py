@@ -205,16 +205,16 @@ def _by_device(found: Numbered) -> Iterator[tuple[Any, Numbered]]:
 def _sweep(moment: Moment, device: Any, group: Numbered) -> None:
     """Go over what is too large to be told from its sample."""
     plan = moment.plan
-    sweep = Sweep(device, plan.options.heat_of)
-    for number, tensor in group:
-        if tensor.numel() > plan.samples:
-            sweep.add(number, tensor, plan.heat.get(number))
+    large = [(number, tensor) for number, tensor in group if tensor.numel() > plan.samples]
+    heat = {number: plan.heat[number] for number, _ in large if number in plan.heat}
+    sweep = Sweep(device, plan.options.heat_of, sum(h * w for h, w in heat.values()))
+    for number, tensor in large:
+        sweep.add(number, tensor, heat.get(number))
     told = sweep.close()  # (4, pieces)
     if told is not None:
         moment.swept.append((tuple(sweep.owners), told))
-    if sweep.heat:
-        flat = sys.modules["torch"].cat([cells.reshape(-1) for _, cells in sweep.heat])  # (cells,)
-        moment.heat.append((tuple(number for number, _ in sweep.heat), flat))
+    if heat:
+        moment.heat.append((tuple(heat), sweep.cells))
 
 
 def _rows(plan: Plan, found: Mapping[int, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from nbmonitor.parameters.statistics import (
 )
 
 Floats = NDArray[np.float32]
-_ROWS_AT_ONCE = 512
+_ROWS_AT_ONCE = 128
 
 
 @dataclass(slots=True)

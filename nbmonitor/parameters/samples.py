@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from nbmonitor.parameters.carrier import to_host
 from nbmonitor.sampling import stride
 
-# Elements of all samples of one kind together: 5 MB.
-_MOST = 1_250_000
+# Elements of all samples of one kind together: 4 MB.
+_MOST = 1_000_000
 _FEWEST = 256
 
 
 def budget(counts: Iterable[int], most: int) -> int:
-    """Elements of one sample, so that all of them stay within 5 MB.
+    """Elements of one sample, so that all of them stay within 4 MB.
 
     Parameters
     ----------

@@ -34,6 +34,8 @@ class Sweep:
         A `torch.device`.
     of
         What a cell of a heat map tells.
+    room
+        Cells of all heat maps together.
 
     Attributes
     ----------
@@ -41,10 +43,14 @@ class Sweep:
         Id of the matrix that each piece is from.
     heat
         (id, (h, w) tensor): sums of squares, or largest magnitudes.
+    cells
+        (room,) all heat maps one after the other, once there is any.
     """
 
     device: Any
     of: HeatOf
+    room: int = 0
+    cells: Any = None
     owners: list[int] = field(default_factory=list)
     heat: list[tuple[int, Any]] = field(default_factory=list)
     # (4, room) each: sums, smallest, largest, and squares or norms.
@@ -82,7 +88,15 @@ class Sweep:
                 part = rows[at : at + count * each]  # (count * each, columns)
                 self._pool(number, part, pooled[block : block + count])
                 at += count * each
-        self.heat.append((number, pool_columns(pooled, heat[1], self.of)))
+        self._keep(number, pool_columns(pooled, heat[1], self.of))
+
+    def _keep(self, number: int, found: Any) -> None:
+        """Copy a heat map, (h, w), to its place."""
+        if self.cells is None:
+            self.cells = sys.modules["torch"].empty(self.room, device=self.device)
+        start = sum(cells.numel() for _, cells in self.heat)
+        place = self.cells[start : start + found.numel()].view(found.shape)
+        self.heat.append((number, place.copy_(found)))
 
     def _pool(self, number: int, rows: Any, out: Any) -> None:
         """Pool (count * each, columns) into (count, columns)."""
