@@ -23,9 +23,9 @@ const NAMES = 3;
 /** Most clusters: as many as the palette has hues to tell apart. */
 export const MOST_CLUSTERS = 8;
 
-/** How many clusters to look for among n points: √(n/50), at least 2 and at most 8. */
+/** How many clusters to look for among n points: √(n/20), at least 2 and at most 8. */
 export function clusterCount(n: number): number {
-  return Math.min(n, clamp(Math.round(Math.sqrt(n / 50)), 2, MOST_CLUSTERS));
+  return Math.min(n, clamp(Math.round(Math.sqrt(n / 20)), 2, MOST_CLUSTERS));
 }
 
 /**

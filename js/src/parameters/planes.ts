@@ -6,7 +6,7 @@
 import { heatRange, type Range, rangeOf, type Tables } from "./colour";
 import type { Heat, Look, MatrixMeta, Moment, ParametersMeta } from "./stage";
 
-/** One row of the stack: a layer, or the matrices of one kind that belong to none. */
+/** One row of the stack: a layer, or matrices that belong to none. */
 export interface Row {
   readonly label: string;
   readonly layer: number | null;
@@ -39,21 +39,35 @@ const SMALLEST = 30;
 const LARGEST = 220;
 const MOST_COLUMNS = 4;
 
-/** The rows of what is visible and has a heatmap, in the model's order. */
+/**
+ * The rows of what is visible and has a heatmap, in the model's order: one for each layer, and one
+ * for what lies before, between or after the layers.
+ */
 export function rowsOf(meta: ParametersMeta, visible: ReadonlySet<number>): Row[] {
   const rows = new Map<string, MatrixMeta[]>();
+  let before = "";
   for (const matrix of meta.matrices) {
+    const { layer, stack } = matrix;
+    if (layer !== null) before = `${stack} ${layer}`;
     if (!matrix.heat || !visible.has(matrix.id)) continue;
-    const name =
-      matrix.layer === null ? `kind ${matrix.kind}` : `layer ${matrix.stack}.${matrix.layer}`;
+    const name = layer === null ? `after ${before}` : before;
     rows.set(name, [...(rows.get(name) ?? []), matrix]);
   }
   const stacks = new Set(meta.layers.map((layer) => layer.stack));
-  return [...rows.values()].map((matrices) => {
-    const { layer, stack, kind } = matrices[0]!;
+  return [...rows].map(([name, matrices]) => {
+    const { layer, stack } = matrices[0]!;
     const named = stacks.size > 1 && stack ? `${stack} ${layer}` : `layer ${layer}`;
-    return { label: layer === null ? kind : named, layer, stack, matrices };
+    const label =
+      layer === null ? outside(matrices, name === "after ", name === `after ${before}`) : named;
+    return { label, layer, stack, matrices };
   });
+}
+
+/** What matrices of no layer are called together. */
+function outside(matrices: readonly MatrixMeta[], first: boolean, last: boolean): string {
+  const kinds = new Set(matrices.map((matrix) => matrix.kind));
+  if (kinds.size === 1) return matrices[0]!.kind;
+  return first ? "input" : last ? "output" : "between";
 }
 
 /** How rows are set: so many columns of rows, cells of this size, so many side by side. */

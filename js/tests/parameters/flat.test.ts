@@ -204,7 +204,7 @@ describe("flat stage", () => {
     await new Promise((done) => setTimeout(done, 50));
     expect(asked).not.toHaveBeenCalled();
     listeners.restore();
-  });
+  }, 30_000);
 
   test("nothing is painted after the end, and a stage that begins after it stays empty", () => {
     const { stage, end, el } = open();
