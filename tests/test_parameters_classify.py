@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 from tiny import tiny_model
 from torch import nn
 
@@ -92,8 +93,6 @@ EXPECTED = {
 def make(kind):
     if kind != "qwen2":
         return tiny_model(kind)
-    import transformers
-
     config = transformers.Qwen2Config(
         vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
         num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=False,
@@ -108,6 +107,38 @@ def test_architectures(kind):
     assert {name: found[name] for name in EXPECTED[kind]} == EXPECTED[kind]
     assert {kind for kind, _ in found.values()} <= set(KINDS)
     assert not [name for name, (kind, _) in found.items() if kind == "other"]
+
+
+FAMILIES = {
+    "Qwen2Moe": "ForCausalLM", "DeepseekV3": "ForCausalLM", "GptOss": "ForCausalLM",
+    "GPTNeoX": "ForCausalLM", "OPT": "ForCausalLM", "Bloom": "ForCausalLM",
+    "Roberta": "ForMaskedLM", "ModernBert": "ForMaskedLM", "Albert": "ForMaskedLM",
+    "DebertaV2": "ForMaskedLM", "Bart": "ForConditionalGeneration",
+    "Whisper": "ForConditionalGeneration", "Segformer": "ForImageClassification",
+    "ConvNext": "ForImageClassification", "Swin": "ForImageClassification",
+    "ResNet": "ForImageClassification",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_as_they_are_shipped(family):
+    """Full size, on the meta device: next to nothing of a model may be "other"."""
+    with torch.device("meta"):
+        config = getattr(transformers, f"{family}Config")()
+        model = getattr(transformers, family + FAMILIES[family])(config)
+    found = classify(model)
+    elements = dict.fromkeys(KINDS, 0)
+    for matrix in found.matrices:
+        elements[matrix.kind] += matrix.elements
+    total = sum(elements.values())
+    assert elements["other"] < 0.06 * total
+    if not family.startswith("ResNet"):
+        blocks = sum(elements[k] for k in ("attention", "mlp", "expert", "convolution"))
+        assert blocks + elements["embedding"] > 0.8 * total
+    assert found.layers
+    assert len({m.label for m in found.matrices}) == len(found.matrices)
+    if FAMILIES[family] != "ForImageClassification":
+        assert found.tokens is not None
 
 
 def test_layers_and_stacks():

@@ -22,34 +22,42 @@ _ATTENTION = re.compile(r"(?<!Layer)Attention(?!Block$|Layer$)|Attn|SelfOutput$"
 _MLP = re.compile(
     r"MLP|Mlp|FeedForward|FFN|Dense(Relu|Gated|Act)|LayerFF|Intermediate$|(?<!Self)Output$"
 )
-_MIXTURE = re.compile(r"Expert|Mo[Ee]([A-Z]|$)|MixtureOf|SparseM")
+# At the end: "Qwen2MoeAttention" is named after a family.
+_MIXTURE = re.compile(r"Experts?$|Mo[Ee](Block|Layer|MLP)?$|MixtureOf|Sparse(Moe|MLP)")
 _ROUTER = re.compile(r"Router|TopK|Gating|MoEGate")
 _MIXER = re.compile(r"Mamba|SSM|Mixer$|DeltaNet|RecurrentBlock|RgLru|ShortConv")
+_CLASSES = (
+    (_ROUTER, "expert"),
+    (_MIXER, "mixer"),
+    (_ATTENTION, "attention"),
+    (_MIXTURE, "expert"),
+    (_MLP, "mlp"),
+)
 _LORA = re.compile(r"(?:^|\.)(?:lora|vera)_(?:embedding_|lambda_)?(\w+?)(?:_vector)?(?:\.|$)")
 
 _POSITION = re.compile(
     r"(^|[._])(wpe|pos(ition)?(al)?(_?(emb|enc|ids)\w*)?|embed_positions?)(\.|$)|PositionalEmb",
 )
-_RELATIVE = re.compile(r"relative|rel_pos|alibi")
+_RELATIVE = re.compile(r"relative_?(position|attention)|rel_pos|alibi")
 _HEAD = re.compile(
     r"(^|\.)(lm_head|heads?|fc|classifier|score|cls|qa_outputs|pooler|embed_out|proj_out"
     r"|output_projection|(text|visual)_projection)(\.|$)"
 )
 _SELF = re.compile(r"(^|[._])(self_?)?attn|attention", re.IGNORECASE)
 _FORWARD = re.compile(
-    r"(^|[._])(mlp|ffn?|feed_?forward|intermediate|fc\d|lin\d|linear\d|w[123io]|wi_\d"
+    r"(^|[._])(mlp|ffn?(_\w+)?|feed_?forward|intermediate|fc\d|lin\d|linear\d|w[123io]|wi_\d|pw_?conv\d"
     r"|(gate|up|down|gate_up)_proj|dense_\w+_to_\w+)(\.|$)",
     re.IGNORECASE,
 )
 
 _ROLES = {
     "attention": (
-        ("qkv", r"qkv(_proj)?|c_attn|query_key_value|Wqkv|in_proj(_weight|_bias)?|qkvz?_\w+"),
+        ("qkv", r"qkv(_proj)?|c_attn|query_key_value|Wqkv|in_proj|qkvz?_\w+"),
         ("kv", r"kv(_proj)?|kv_a_proj\w*|kv_b_proj|key_value"),
         ("q", r"q|q_proj\w*|query(_proj)?|wq|q_lin|q_[ab]_proj|c_q|to_q"),
         ("k", r"k|k_proj\w*|key(_proj)?|wk|k_lin|c_k|to_k"),
         ("v", r"v|v_proj\w*|value(_proj)?|wv|v_lin|c_v|to_v"),
-        ("o", r"o|o_proj|out_proj|out_lin|wo|c_proj|proj|dense|to_out|out|0"),
+        ("o", r"o|o_proj|out_proj|out_lin|wo|c_proj|proj(ection)?|dense|to_out|out|0"),
     ),
     "mlp": (
         ("gate_up", r"gate_up_proj|gate_and_up\w*|c_fc_gate"),
@@ -137,8 +145,9 @@ def _by_type(place: Place) -> tuple[str, str] | None:  # noqa: PLR0911 - one ret
     names = [base.__name__ for base in type(place.owner).__mro__]
     if place.use == "token":
         return "embedding", "token"
-    if "Embedding" in names or _POSITION.search(place.whole):
-        relative = _RELATIVE.search(place.whole) or place.layered
+    relative = _RELATIVE.search(place.whole)
+    if "Embedding" in names or relative or _POSITION.search(place.whole):
+        relative = relative or place.layered
         if _POSITION.search(place.whole) or "Position" in names[0] or relative:
             return "position", "relative" if relative else "absolute"
         if "Embedding" in names:
@@ -166,18 +175,13 @@ def _other_embedding(place: Place) -> str:
     return "type" if "type" in place.path else "other"
 
 
-def _inner(place: Place) -> str:  # noqa: PLR0911 - one return a rule
+def _inner(place: Place) -> str:
     """What the innermost telling class, or else the words of the path, say."""
     in_experts = re.search(r"(^|\.)experts?(\.|$)", place.path)
     for name in place.classes:
-        if _ROUTER.search(name) or _MIXTURE.search(name):
-            return "expert"
-        if _MIXER.search(name):
-            return "mixer"
-        if _MLP.search(name):
-            return "expert" if in_experts else "mlp"
-        if _ATTENTION.search(name):
-            return "attention"
+        for pattern, kind in _CLASSES:
+            if pattern.search(name):
+                return "expert" if kind == "mlp" and in_experts else kind
     if not (place.layered or _SELF.search(place.path) or _FORWARD.search(place.path)):
         return ""
     for word in reversed(place.path.split(".")):
@@ -202,8 +206,9 @@ def _role(kind: str, place: Place) -> str:
 
 
 def _known(kind: str, word: str) -> str:
+    word = re.sub(r"_(weight|bias)$", "", word)
     for role, pattern in _ROLES[kind]:
-        if re.fullmatch(pattern, word):
+        if re.fullmatch(pattern, word, re.IGNORECASE):
             return role
     return ""
 
