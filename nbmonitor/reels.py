@@ -78,6 +78,7 @@ class Reels:
         self._held: dict[str, dict[int, tuple[int, Tensor, Frame]]] = {}
         self._steps: dict[str, list[int]] = {}
         self._bytes: Counter[str] = Counter()
+        self._latest: dict[str, int] = {}
 
     @property
     def keys(self) -> list[str]:
@@ -101,6 +102,7 @@ class Reels:
             self._bytes[key] -= old[2].nbytes
         frames[step] = version, tensor, Frame(step, array.nbytes, base_of(tensor))
         self._bytes[key] += array.nbytes
+        self._latest[key] = version
         if self.nbytes > self._memory:
             self._thin()
 
@@ -147,6 +149,7 @@ class Reels:
         return [
             (frames[step][0], frames[step][1])
             for key, frames in self._held.items()
+            if self._latest[key] > version
             for step in self._steps[key]
             if frames[step][0] > version
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from nbmonitor import html, packing, wire
 from nbmonitor.feed import Feed
 from nbmonitor.parameters import blob, condensed, onebasis
 from nbmonitor.parameters.snapshot import META, SKETCH, SNAPSHOT, Snapshot
+from nbmonitor.parameters.unpacked import Unpacked
 from nbmonitor.run import HISTORY_BYTES, Run
 from nbmonitor.runfile import reader
 
@@ -103,6 +105,21 @@ def test_snapshots_go_through_the_run_file_and_past_what_memory_holds(tmp_path) 
     assert opened.snapshots() == list(range(71))
     for step in opened.snapshots():
         check(opened.snapshot(step), weights.truth[step])
+
+
+def test_the_error_is_no_larger_than_the_document_says(run) -> None:
+    weights = Weights(run)
+    weights.train([3])
+    found, truth = run.snapshot(3), weights.truth[3]
+    norms, heat = np.linalg.norm(truth["rows"], axis=1), truth["heat"][1]
+    assert found.errors["tokens/view"] <= np.abs(truth["view"].coordinates).max() / 4093
+    assert found.errors["tokens/norm"] <= np.ptp(norms) / 453
+    assert found.errors["heat/1"] <= np.ptp(heat) / 239
+    sketch = Unpacked(functools.partial(run.frame, SKETCH)).at(3).parts["tokens/sketch"]
+    assert sketch.error <= 1.02 * np.abs(sketch.values).max() / 61
+    text = (Path(__file__).resolve().parent.parent / "docs" / "run-file.md").read_text()
+    for bound in ("1/4,093 of", "1/453 of", "1/239 of", "1/61 of"):
+        assert bound in text
 
 
 # ---------------------------------------------------------------------- exports
@@ -311,4 +328,3 @@ def test_a_damaged_frame_costs_itself_and_nothing_else(run) -> None:
     assert len(steps) >= 2
     with pytest.raises(ValueError, match="blob"):
         run.snapshot(11)
-    assert Path.cwd()
