@@ -32,6 +32,8 @@ function icon(name: keyof typeof ICONS): SVGSVGElement {
 export interface BarOptions extends ScrubOptions {
   /** What is to be said of the snapshot that is shown, beside its number. */
   readonly about: () => string;
+  /** Phase of the training at a step, or "". */
+  readonly phase: (step: number) => string;
 }
 
 export class Bar {
@@ -46,6 +48,7 @@ export class Bar {
   readonly #jump: HTMLInputElement;
   readonly #step = h("b");
   readonly #about = h("span");
+  readonly #phase = h("span", { class: "nbm-phase-name", tabindex: 0, hidden: true });
 
   constructor(options: BarOptions) {
     this.#options = options;
@@ -114,6 +117,7 @@ export class Bar {
         { class: "nbm-now", "data-readout": "snapshot" },
         h("span", {}, "STEP "),
         this.#step,
+        this.#phase,
         this.#about,
       ),
       h("label", { class: "nbm-goto" }, "go to ", this.#jump),
@@ -140,7 +144,7 @@ export class Bar {
   }
 
   #tell(): void {
-    const { player, about } = this.#options;
+    const { player, about, phase } = this.#options;
     const n = player.steps.length;
     const title = player.playing ? "Pause (space)" : "Play (space)";
     if (this.#play.title !== title) {
@@ -156,6 +160,10 @@ export class Bar {
       el.disabled = n < 2;
     }
     setText(this.#step, n > 0 ? grouped(Math.round(player.step)) : "–");
+    const name = n > 0 ? phase(player.step) : "";
+    this.#phase.hidden = name === "";
+    setText(this.#phase, name);
+    setAttr(this.#phase, "data-explain", name ? `phase:${name}` : null);
     const { a, t } = player.span;
     const place = n === 0 ? "" : `snapshot ${a + 1}${t > 0 ? `–${a + 2}` : ""} of ${n}`;
     setText(this.#about, dotted(place, about()));

@@ -24,8 +24,6 @@ const NAMES: Partial<Record<Kind, string>> = { mlp: "MLP", lora: "LoRA" };
 export interface FilterBoxOptions {
   readonly get: () => Filters;
   readonly set: (filters: Filters) => void;
-  /** Words on a kind of parameter. */
-  readonly explain: (kind: Kind) => string;
   readonly palette: () => Palette;
   readonly signal: AbortSignal;
 }
@@ -78,7 +76,7 @@ export class FilterBox {
     this.#end?.abort();
     this.#end = new AbortController();
     const { signal } = this.#end;
-    const { get, set, explain } = this.#options;
+    const { get, set } = this.#options;
     this.#presets.clear();
     this.#layers.clear();
     this.#kinds.clear();
@@ -110,7 +108,9 @@ export class FilterBox {
     const kinds = h("div", { class: "nbm-kinds", role: "group", "aria-label": "Kinds" });
     for (const [kind, count] of kindCounts(meta)) {
       const press = () => set({ ...get(), without: toggled(get().without, kind) });
-      const el = button(`kind-${kind}`, "", explain(kind), press, signal);
+      const el = button(`kind-${kind}`, "", "", press, signal);
+      el.removeAttribute("title");
+      setAttr(el, "data-explain", `kind:${kind}`);
       el.append(NAMES[kind] ?? kind, h("small", {}, String(count)));
       this.#kinds.set(kind, el);
       kinds.append(el);

@@ -22,7 +22,6 @@ export interface MatrixBoxOptions {
   readonly ask: (matrix: MatrixMeta) => void;
   /** What became of asking, or "". */
   readonly answer: (matrix: MatrixMeta) => string;
-  readonly explain: (name: StatisticName) => string;
   readonly visible: (id: number) => boolean;
   readonly signal: AbortSignal;
 }
@@ -31,7 +30,7 @@ export class MatrixBox {
   readonly el = h("section", { class: "nbm-sidebox", "aria-label": "Matrices" });
   readonly #options: MatrixBoxOptions;
   readonly #name = h("b");
-  readonly #what = h("div", { class: "nbm-side-note" });
+  readonly #what = h("div", { class: "nbm-side-note", tabindex: 0 });
   readonly #facts = h("div", { class: "nbm-facts nbm-statistics" });
   readonly #answer = h("span", { class: "nbm-side-note", "aria-live": "polite" });
   readonly #full: HTMLButtonElement;
@@ -74,8 +73,8 @@ export class MatrixBox {
     this.#matrix = null;
     this.#facts.replaceChildren(
       ...meta.statistics.map((name) => {
-        const title = this.#options.explain(name) || meta.units[name] || name;
-        return h("span", { title, tabindex: 0 }, `${NAMES[name] ?? name} `, h("b"));
+        const spec = { "data-explain": `statistic:${name}`, tabindex: 0, role: "note" };
+        return h("span", spec, `${NAMES[name] ?? name} `, h("b"));
       }),
     );
   }
@@ -92,6 +91,7 @@ export class MatrixBox {
     setText(this.#name, told?.label ?? "–");
     setAttr(this.#name, "title", told?.name ?? null);
     const shape = told?.shape.join(" × ") ?? "";
+    setAttr(this.#what, "data-explain", told ? `kind:${told.kind}` : null);
     setText(this.#what, told ? dotted(told.kind, told.role, shape) : "");
     this.#full.hidden = !matrix?.heat;
     setText(this.#answer, matrix ? this.#options.answer(matrix) : "");

@@ -5,17 +5,21 @@
 
 import { h, keepKeys, onResize, setAttr, setText, type ViewContext } from "../view";
 import { Bar } from "./bar";
+import { explainIn } from "./explainer";
 import { Film } from "./film";
 import { FilterBox } from "./filterbox";
 import { type Filters, NO_FILTERS, thresholdOf, visibleIds } from "./filters";
 import { type Choices, LookBox } from "./lookbox";
+import { Magnified } from "./magnified";
 import { MatrixBox } from "./matrixbox";
 import { Player } from "./player";
 import type { Frame } from "./reel";
 import type { Look, MatrixMeta, ParametersMeta, Picked } from "./stage";
 import { Stages } from "./stages";
 import { MOST_TRAILS, TokenBox } from "./tokenbox";
-import { aboutText, emptyText, factsText, readMeta } from "./words";
+import { type Stop, stopsOf } from "./tour";
+import { TourBox } from "./tourbox";
+import { aboutText, emptyText, factsText, phaseAt, readMeta } from "./words";
 
 export const META_KEY = "parameters/meta";
 
@@ -37,6 +41,8 @@ export class ParametersPanel {
   readonly #filterBox: FilterBox;
   readonly #tokens: TokenBox;
   readonly #matrices: MatrixBox;
+  readonly #magnified: Magnified;
+  readonly #tour: TourBox;
   readonly #dirty: () => void;
   #meta: ParametersMeta | null = null;
   #metaBytes: unknown = null;
@@ -89,6 +95,7 @@ export class ParametersPanel {
       reason: (step) => String(this.#film.snapshots.meta(step).reason ?? ""),
       loss: () => live.store.series("train/loss"),
       about: () => this.#about(),
+      phase: (step) => phaseAt(live.store.events, step),
       dirty: this.#dirty,
       signal,
     });
@@ -115,7 +122,6 @@ export class ParametersPanel {
         this.#filters = filters;
         dirty();
       },
-      explain: (kind) => kind,
       palette,
       signal,
     });
@@ -125,11 +131,16 @@ export class ParametersPanel {
       hues: () => palette().hues,
       signal,
     });
+    this.#magnified = new Magnified({ live, palette, dirty: this.#dirty, signal });
+    this.#tour = new TourBox({
+      stops: () => (this.#meta ? stopsOf(this.#meta, this.#player.steps.length) : []),
+      visit: (stop) => this.#visit(stop),
+      signal,
+    });
     this.#matrices = new MatrixBox({
       choose: (matrix) => this.#goTo(matrix),
-      ask: () => {},
-      answer: () => "",
-      explain: () => "",
+      ask: (matrix) => this.#magnified.ask(matrix),
+      answer: (matrix) => this.#magnified.answer(matrix),
       visible: (id) => this.#visible.has(id),
       signal,
     });
@@ -141,7 +152,10 @@ export class ParametersPanel {
       this.#bar.el,
       h("div", { class: "nbm-side" }, ...boxes),
     );
+    this.#stageBox.append(this.#magnified.el, this.#tour.el);
+    ctx.tools.append(this.#tour.begin);
     keepKeys(this.#body, signal);
+    explainIn(this.#body, signal);
     ctx.tools.before(this.#facts);
     el.append(this.#empty, this.#body);
     const painted = loop.add(el, (now) => this.#paint(now), signal);
@@ -257,6 +271,25 @@ export class ParametersPanel {
     this.#dirty();
   }
 
+  /** Go where a stop of the tour leads; null ends it, and shows everything again. */
+  #visit(stop: Stop | null): void {
+    const meta = this.#meta;
+    if (!meta) return;
+    const kinds = stop?.kinds ?? meta.kinds;
+    this.#filters = {
+      ...NO_FILTERS,
+      without: new Set(meta.kinds.filter((k) => !kinds.includes(k))),
+    };
+    this.#choices = { ...this.#choices, ...stop?.look };
+    this.#stages.flyTo(stop?.fly ?? "reset");
+    if (stop && "token" in Object(stop.fly)) this.#selected = (stop.fly as { token: number }).token;
+    if (stop && stop.moment !== null) {
+      this.#player.seekIndex(stop.moment * (this.#player.steps.length - 1));
+    }
+    if (stop?.play) this.#player.play();
+    this.#dirty();
+  }
+
   // ------------------------------------------------------------------ a frame
 
   #paint(now: number): () => void {
@@ -275,8 +308,10 @@ export class ParametersPanel {
       this.#stages.frame(shot.a, shot.b, shot.t, this.#lookOf(shot.a));
     }
     const told = meta && player.steps.length > 0 ? this.#bar.paint() : null;
+    const magnified = this.#magnified.paint();
     return () => {
       told?.();
+      magnified?.();
       this.#tell();
     };
   }

@@ -2,6 +2,7 @@
 
 import { dotted, grouped } from "../format";
 import type { Link } from "../model";
+import type { RunEvent } from "../wire.gen";
 import type { Basis } from "./basis";
 import type { Frame } from "./reel";
 import type { ParametersMeta } from "./stage";
@@ -69,4 +70,17 @@ export function factsText(
     explained > 0 && `${axes} show ${Math.round(100 * explained)} % of the variance${estimate}`,
     frame?.coarse && "coarse, to fit into a small file",
   ].filter((text): text is string => typeof text === "string");
+}
+
+/** Name of the phase of the training that a step lies in, as far as it was told; "" if it wasn't. */
+export function phaseAt(events: readonly RunEvent[], step: number): string {
+  let found = "";
+  let from = Number.NEGATIVE_INFINITY;
+  for (const { kind, step: told, data } of events) {
+    if (kind !== "phase" || typeof data.name !== "string") continue;
+    const start = typeof data.from === "number" ? data.from : told;
+    if (start > step || start < from) continue;
+    [found, from] = [data.name, start];
+  }
+  return found;
 }
