@@ -5,7 +5,7 @@ import type { Palette } from "../paint";
 import { clamp } from "../scale";
 import { diverging, type Range, rangeOf, sequential, type Tables } from "./colour";
 import type { Shown } from "./flat_cloud";
-import { cut, drawLegend, drawNote, legendEnds } from "./flat_overlay";
+import { drawLegend, drawNote, legendEnds } from "./flat_overlay";
 import { type Cell, cellAt, type Layout, layoutOf, Planes, rowsOf } from "./planes";
 import type { Box } from "./splat";
 import type { ParametersMeta, Picked } from "./stage";
@@ -73,12 +73,12 @@ export class Stack {
         ctx.drawImage(picture, x, y, size, size);
         ctx.strokeStyle = this.hovered === cell.matrix.id ? palette.readout : palette.border;
         ctx.strokeRect(x - 0.5, y - 0.5, size + 1, size + 1);
-        this.#caption(ctx, palette, cell, own, x, y + size, look.shared ? "" : " ");
+        this.#caption(ctx, palette, cell, look.shared ? null : own, x, y + size);
       }
     }
     this.#rows(ctx, palette);
     ctx.restore();
-    this.#foot(ctx, palette, meta, shared, look.shared);
+    this.#foot(ctx, palette, meta, shared, shown);
   }
 
   /** What is under a place of the stage, or null. */
@@ -157,17 +157,14 @@ export class Stack {
     ctx: CanvasRenderingContext2D,
     palette: Palette,
     cell: Cell,
-    own: readonly [number, number],
+    own: readonly [number, number] | null,
     x: number,
     y: number,
-    each: string,
   ): void {
     const size = cell.size * this.place.zoom;
     const part = cell.matrix.role || cell.matrix.label;
-    const range = `${short(own[0])} … ${short(own[1])}`;
-    // Its own scale belongs to each picture, so it is written where it can be read.
-    const both = `${part}  ${range}`;
-    const text = (each || this.hovered === cell.matrix.id) && size > 100 ? both : part;
+    // A scale of its own is told beside the picture where there is room, else when one points at it.
+    const text = own && size > 120 ? `${part}  ${short(own[0])} … ${short(own[1])}` : part;
     drawNote(ctx, palette, text, x, y + this.#layout.caption * 0.55, size);
   }
 
@@ -182,22 +179,28 @@ export class Stack {
     });
   }
 
+  /** The legend: of the shared scale, or of the matrix under the pointer. */
   #foot(
     ctx: CanvasRenderingContext2D,
     palette: Palette,
     meta: ParametersMeta,
     shared: Range | null,
-    wanted: boolean,
+    { a, b, t, look }: Shown,
   ): void {
     const box = this.#box;
     const y = box.top + box.height - FOOT / 2;
+    const pointed = this.#layout.cells.find((cell) => cell.matrix.id === this.hovered)?.matrix;
+    const pair = pointed && !look.shared ? this.#planes.pair(a, b, pointed.id) : null;
+    const own = pair && rangeOf(...this.#planes.range(pair, t));
+    const range = look.shared ? shared : own;
+    const stops = range?.diverging ? diverging(palette) : sequential(palette);
+    const ends = range || look.shared ? legendEnds(range) : (["its least", "its most"] as const);
     const what = meta.heat_of === "max" ? "largest |w|" : "RMS of w";
-    const stops = shared?.diverging ? diverging(palette) : sequential(palette);
-    const ends = wanted ? legendEnds(shared) : (["its least", "its most"] as const);
     const end = drawLegend(ctx, palette, stops, what, ends, box.left, y, box.width);
     const room = box.left + box.width - end - 12;
     const hidden = this.#layout.height * this.place.zoom > box.height - FOOT + 1;
-    const note = `${wanted ? "one scale" : "each its own scale"}${hidden ? " · drag for more" : ""}`;
-    if (room > 90) drawNote(ctx, palette, cut(ctx, note, room), end + 12, y, room);
+    const scale = look.shared ? "one scale" : own ? "its own scale" : "each its own scale";
+    const note = [pointed?.label, scale, hidden && "drag for more"].filter(Boolean).join(" · ");
+    if (room > 90) drawNote(ctx, palette, note, end + 12, y, room);
   }
 }
