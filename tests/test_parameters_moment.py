@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nbmonitor.parameters import moment as reading_module
+from nbmonitor.parameters import rows as rows_module
 from nbmonitor.parameters.moment import read, read_gradients
 from nbmonitor.parameters.plan import Options, Plan
 from nbmonitor.parameters.pooling import folded
@@ -145,7 +146,7 @@ def test_rows_of_embeddings():
 
 def test_wide_tables(monkeypatch):
     """Rows in half precision, how far they went from columns in full."""
-    monkeypatch.setattr(reading_module, "_ROWS", 1000)
+    monkeypatch.setattr(rows_module, "_BYTES", 1000)
     model = tiny_model("gpt2", hidden=600)
     plan = Plan(model)
     first = read(model, plan)

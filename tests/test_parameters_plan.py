@@ -8,13 +8,13 @@ import torch
 import transformers
 from tiny import tiny_model
 
-from nbmonitor.parameters import plan as planning
+from nbmonitor.parameters import choice
 from nbmonitor.parameters.plan import Options, Plan
 from nbmonitor.parameters.samples import budget
 
 
 def test_large_models_are_read_in_part(monkeypatch):
-    monkeypatch.setattr(planning, "_LARGE", 1000)
+    monkeypatch.setattr(choice, "LARGE", 1000)
     model = tiny_model("gpt2", layers=7)
     plan = Plan(model)
     assert {m.layer for m in plan.chosen} == {None, 0, 3, 6}
@@ -26,7 +26,7 @@ def test_large_models_are_read_in_part(monkeypatch):
 
 
 def test_adapters_of_a_large_model_are_all_read(monkeypatch):
-    monkeypatch.setattr(planning, "_LARGE", 10_000)
+    monkeypatch.setattr(choice, "LARGE", 10_000)
     model = tiny_model("gpt2", layers=7, hidden=32)
     model.requires_grad_(False)
     model.transformer.h[2].ln_1.requires_grad_(True)

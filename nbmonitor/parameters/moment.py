@@ -8,23 +8,17 @@ written to them. Everything else is done by `Moment.host`, elsewhere.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from nbmonitor.parameters.carrier import mark, to_host
 from nbmonitor.parameters.plan import Plan
-from nbmonitor.parameters.pooling import folded
 from nbmonitor.parameters.reading import Raw, Reading, complete
+from nbmonitor.parameters.rows import take_rows
 from nbmonitor.parameters.samples import Samples, take
 from nbmonitor.parameters.sweep import Sweep
-from nbmonitor.sampling import stride
 
-# Rows of embeddings stay as they are up to this many bytes; beyond, float16 halves them.
-_ROWS = 16 << 20
-# Columns of such rows that are kept as they are: float16 would hide a small step.
-_COLUMNS = 256
-_ROWS_AT_ONCE = 256
 _REASONS = {
     "meta": "its weights are on the meta device (offloaded between forward passes)",
     "fsdp": "its weights are sharded (FSDP): each process holds a part",
@@ -160,7 +154,7 @@ def read(
     moment.still = plan.unchanged(moment.versions)
     found = [(n, t) for n, t in there if n not in moment.still]
     with sys.modules["torch"].no_grad():
-        moment.rows = _rows(plan, dict(there))
+        moment.rows = take_rows(plan, dict(there))
         for device, group in _by_device(found):
             moment.weights.vectors += take(group, plan.samples)
             _sweep(moment, device, group)
@@ -215,31 +209,3 @@ def _sweep(moment: Moment, device: Any, group: Numbered) -> None:
         moment.swept.append((tuple(sweep.owners), told))
     if heat:
         moment.heat.append((tuple(heat), sweep.cells))
-
-
-def _rows(plan: Plan, found: Mapping[int, Any]) -> dict[str, Any]:
-    """Rows of embeddings that are followed."""
-    out: dict[str, Any] = {}
-    if plan.tokens is not None and plan.tokens.id in found:
-        table = found[plan.tokens.id].detach().reshape(folded(plan.tokens.shape))  # (V, d)
-        out |= _gathered(table, plan.rows_on(table.device))
-    if plan.positions is not None and plan.positions.id in found:
-        table = found[plan.positions.id].detach().reshape(folded(plan.positions.shape))  # (M, d)
-        out["positions"] = table[:: plan.position_step].clone()  # (m, d)
-    return out
-
-
-def _gathered(table: Any, ids: Any) -> dict[str, Any]:
-    """Copy rows, (n, d); where they take much room, coarsely, and a part of them exactly."""
-    width = table.shape[1]
-    if len(ids) * width * table.element_size() <= _ROWS:
-        return {"tokens": table.index_select(0, ids)}  # (n, d)
-    kept = table.new_empty((len(ids), width), dtype=sys.modules["torch"].float16)  # (n, d)
-    step = stride(width, _COLUMNS)
-    exact = table.new_empty((len(ids), -(-width // step)))  # (n, columns)
-    for start in range(0, len(ids), _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
-        rows = table.index_select(0, ids[part])  # (some, d)
-        kept[part] = rows
-        exact[part] = rows[:, ::step]
-    return {"tokens": kept, "columns": exact}

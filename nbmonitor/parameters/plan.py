@@ -7,13 +7,14 @@ embedding are followed. It reads shapes, never a value; `nbmonitor/parameters/mo
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nbmonitor.parameters.choice import choose, spread
 from nbmonitor.parameters.classify import Matrix, classify
 from nbmonitor.parameters.pooling import folded, heat_shape
 from nbmonitor.parameters.roles import KINDS
@@ -25,7 +26,6 @@ from nbmonitor.sampling import stride
 # Statistics and heat map (or None) of a matrix.
 Kept = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
-_LARGE = 500_000_000
 _POSITIONS = 512
 _SKIPPED = (
     "not read: with more than 500 million parameters only embeddings and the first, middle and "
@@ -107,7 +107,7 @@ class Plan:
         modules = dict(model.named_modules())
         self.owners = [(modules[m.module], m.leaf) for m in self.matrices]
         trains = {m.id for m in self.matrices if m.trains}
-        self.chosen = _chosen(self.matrices, trains, self.options.everything)
+        self.chosen = choose(self.matrices, trains, self.options.everything)
         self.samples = budget((m.elements for m in self.chosen), self.options.samples)
         self.heat = self._heat(trains)
         self.vocabulary: Vocabulary | None = None
@@ -248,54 +248,6 @@ class Plan:
             if len(m.shape) >= 2 and m.kind != "norm"
             and min(folded(m.shape)) > 1
         ]  # fmt: skip
-        order = _spread(fit, trains)
+        order = spread(fit, trains)
         picked = order if most is None else order[:most]
         return {m.id: heat_shape(m.shape, size) for m in sorted(picked, key=lambda m: m.id)}
-
-
-def _chosen(
-    matrices: Sequence[Matrix], trains: set[int], everything: bool | None
-) -> tuple[Matrix, ...]:
-    """Return the matrices that are read."""
-    total = sum(m.elements for m in matrices)
-    if everything or (everything is None and total <= _LARGE):
-        return tuple(matrices)
-    depth: dict[str, int] = {}
-    for m in matrices:
-        if m.layer is not None:
-            depth[m.stack] = max(depth.get(m.stack, 0), m.layer + 1)
-    wanted = {
-        m.id
-        for m in matrices
-        if m.layer is None or m.layer in {0, depth[m.stack] // 2, depth[m.stack] - 1}
-    }
-    # Adapters are small, and they are what moves.
-    if trains and sum(m.elements for m in matrices if m.id in trains) <= _LARGE // 10:
-        wanted |= trains
-    return tuple(m for m in matrices if m.id in wanted)
-
-
-def _spread(matrices: Sequence[Matrix], trains: set[int]) -> list[Matrix]:
-    """Order matrices: those that train first; layer by layer, so that any beginning is spread."""
-    groups: dict[tuple[str, int], list[Matrix]] = {}
-    rest: list[Matrix] = []
-    for m in matrices:
-        if m.layer is None:
-            rest.append(m)
-        else:
-            groups.setdefault((m.stack, m.layer), []).append(m)
-    keys = list(groups)
-    layered = [m for at in _bisected(len(keys)) for m in groups[keys[at]]]
-    # Of the embedding there is the cloud of its rows.
-    rest.sort(key=lambda m: m.role == "token")
-    return sorted([*layered, *rest], key=lambda m: m.id not in trains)
-
-
-def _bisected(count: int) -> Iterable[int]:
-    """Numbers below `count`: both ends, then always the middle of the widest gap."""
-    taken = [0, count - 1][:count]
-    while len(taken) < count:
-        placed = sorted(taken)
-        gap = max(range(len(placed) - 1), key=lambda at: placed[at + 1] - placed[at])
-        taken.append((placed[gap] + placed[gap + 1]) // 2)
-    return dict.fromkeys(taken)

@@ -145,7 +145,7 @@ def _by_type(place: Place) -> tuple[str, str] | None:  # noqa: PLR0911 - one ret
     names = [base.__name__ for base in type(place.owner).__mro__]
     if place.use == "token":
         return "embedding", "token"
-    relative = _RELATIVE.search(place.whole)
+    relative = _RELATIVE.search(place.whole) is not None
     if "Embedding" in names or relative or _POSITION.search(place.whole):
         relative = relative or place.layered
         if _POSITION.search(place.whole) or "Position" in names[0] or relative:
