@@ -7,12 +7,10 @@ import { shuffledOrder } from "./lod";
 import type { Point } from "./scene_camera";
 import { CLOUD_FRAGMENT, CLOUD_VERTEX } from "./scene_shaders";
 import {
-  ADDITIVE_BLENDING,
   type Attribute,
   type Geometry,
   type Material,
   makeTexture,
-  NORMAL_BLENDING,
   type Node3,
   type Numbers,
   RGBA,
@@ -110,6 +108,7 @@ export class Cloud {
       fragmentShader: CLOUD_FRAGMENT,
       uniforms,
       transparent: true,
+      premultipliedAlpha: true,
       depthWrite: false,
     });
     this.node = new three.Points(this.#geometry, this.#material);
@@ -125,8 +124,7 @@ export class Cloud {
     this.#colours = makeTexture(this.#three, colours, 256, ROWS, RGBA);
     setUniform(this.#material, "u_colours", this.#colours);
     setUniform(this.#material, "u_glow", glow ? 1 : 0);
-    setUniform(this.#material, "u_alpha", glow ? 0.75 : 0.9);
-    this.#material.blending = glow ? ADDITIVE_BLENDING : NORMAL_BLENDING;
+    setUniform(this.#material, "u_alpha", 0.9);
   }
 
   /** Show between `a` and `b`. */

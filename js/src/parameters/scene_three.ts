@@ -29,7 +29,6 @@ export interface Texture {
 
 export interface Material {
   uniforms: Record<string, { value: unknown }>;
-  blending: number;
   dispose(): void;
 }
 
@@ -93,8 +92,6 @@ export interface Three {
 }
 
 /** three.js' constants, as numbers: r97 exports them from a module that is not ours to import. */
-export const NORMAL_BLENDING = 1;
-export const ADDITIVE_BLENDING = 2;
 export const DOUBLE_SIDE = 2;
 export const LUMINANCE = 1024;
 export const RGBA = 1023;

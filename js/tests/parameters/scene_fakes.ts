@@ -77,7 +77,6 @@ export class FakeGeometry extends Disposable {
 
 export class FakeMaterial extends Disposable {
   uniforms: Record<string, { value: unknown }> = {};
-  blending = 1;
   constructor(options: object) {
     super();
     Object.assign(this, options);
