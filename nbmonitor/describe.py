@@ -109,6 +109,7 @@ def describe(trainer: Any, model: Any = None) -> dict[str, Any]:
         "seed": args.seed,
         "optimizer": str(getattr(args.optim, "value", args.optim)),
         "learning_rate": args.learning_rate,
+        "load_best_model_at_end": bool(getattr(args, "load_best_model_at_end", False)),
         "output_dir": str(args.output_dir),
         "device": str(args.device),
         "versions": _versions(),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from nbmonitor import kernel, ranks
+from nbmonitor import given, kernel, ranks, wire
 from nbmonitor.alerting import Alerting
 from nbmonitor.engine import Engine
 from nbmonitor.probe import Probe
@@ -25,21 +24,8 @@ from nbmonitor.widget import MonitorWidget
 if TYPE_CHECKING:
     from nbmonitor.plain import PlainLoop
 
-_THEMES = ("neon", "light", "auto")
 # Seconds between two bookings on a rank whose Run nobody reads.
 _SETTLE = 0.25
-_OPTIONS = (
-    "name",
-    "run_dir",
-    "probes",
-    "theme",
-    "rules",
-    "on_alert",
-    "fixed_eval",
-    "eval_every",
-    "patterns",
-    "autosave",
-)
 
 
 class TrainingMonitor(Steered, Alerting, MonitorWidget):
@@ -70,6 +56,9 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
     patterns : dict, callable or str, optional
         Kinds of tasks in the fixed set: names with regular expressions or functions of the
         record, one function that names the kind, or the field of the record that does.
+    parameters : bool, int or dict, optional
+        Whether snapshots of embeddings and weights are taken, for the Parameters tab: False for
+        none, steps between two of them, or options (docs/parameters.md).
     theme : {"neon", "light", "auto"}
         "auto" follows the notebook.
     autosave : bool
@@ -107,22 +96,13 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         fixed_eval: Any = None,
         eval_every: int | None = None,
         patterns: Any = None,
+        parameters: Any = None,
         theme: str = "neon",
         autosave: bool = True,
         **unknown: Any,
     ) -> None:
-        if unknown:
-            msg = (
-                f"TrainingMonitor got unknown {', '.join(sorted(unknown))}; "
-                f"besides the trainer it takes {', '.join(_OPTIONS)}"
-            )
-            raise TypeError(msg)
-        if theme not in _THEMES:
-            msg = f"theme {theme!r} given; one of {', '.join(_THEMES)} is allowed"
-            raise ValueError(msg)
-        if trainer is not None:
-            _check_trainer(trainer)
-        from nbmonitor import fixed_evaluation, picture
+        given.check(trainer, theme, unknown)
+        from nbmonitor import fixed_evaluation, parameter_requests, picture
         from nbmonitor.judging import Judging
 
         self._run = Run(name)
@@ -131,12 +111,14 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         self._leads = ranks.place().leads
         everywhere = [*discover(), *probes]
         fixed_evaluation.choose(everywhere, fixed_eval, eval_every, patterns)
+        parameter_requests.choose(everywhere, parameters)
         wanted = [p for p in everywhere if self._leads or getattr(p, "every_rank", True)]
         self._engine = Engine(self._run, wanted)
         self._judging = Judging(self._run, self._engine, rules, on_alert) if self._leads else None
         self._recording = Recording(run_dir if self._leads else False, self._engine.panels)
         self._session = Session(self._run, self._engine, self)
         fixed_evaluation.join(wanted, self._session, self.boundary)
+        self._requests = parameter_requests.join(wanted, self._session, self.send_tensor)
         self._sampler: Sampler | None = None
         self._attached: Any = None
         self._loop: PlainLoop | None = None
@@ -162,7 +144,7 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
             If the monitor is closed.
         """
         self._check_open("attach")
-        _check_trainer(trainer)
+        given.check_trainer(trainer)
         from nbmonitor.callback import MonitorCallback
 
         self._detach()
@@ -307,6 +289,7 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         self._detach()
         self._forget_cell_end()
         self._stop_sampling()
+        self._requests.close()
         if self._judging is not None:
             self._judging.close()
         self._recording.close()
@@ -333,6 +316,7 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
 
     def boundary(self, *, force: bool = False) -> None:
         """Answer the page between two pieces of training work."""
+        self._requests.serve()
         self.pump(force=force)
 
     def ended(self) -> None:
@@ -348,6 +332,9 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         self._past.append(past)
 
     # ------------------------------------------------------------------ helpers
+
+    def _detail(self, message: wire.Detail) -> bool:
+        return self._requests.receive(message)
 
     def _check_open(self, what: str) -> None:
         if self._is_closed:
@@ -376,19 +363,3 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         if not self._session.active:
             # What is sent after its cell has ended doesn't reach that cell's outputs.
             self.flush(final=True)
-
-
-def _check_trainer(trainer: Any) -> None:
-    """Raise TypeError unless `trainer` is one; without transformers loaded nothing can be."""
-    if "transformers" in sys.modules:
-        from nbmonitor.callback import is_trainer
-
-        if is_trainer(trainer):
-            return
-    shown = repr(trainer)
-    msg = (
-        f"TrainingMonitor takes a transformers.Trainer (or a subclass, as TRL's are); "
-        f"{type(trainer).__name__} {shown[:60]} was given. For a plain PyTorch loop: "
-        f"monitor = TrainingMonitor(); monitor.watch(model, optimizer, total_steps)"
-    )
-    raise TypeError(msg)

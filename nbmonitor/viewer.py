@@ -38,6 +38,9 @@ class RunView(MonitorWidget):
     ) -> None:
         self._run = Run()
         self._path = Path(path)
+        # Here, because it brings much along that importing nbmonitor must not wait for.
+        from nbmonitor.parameter_requests import ParameterRequests
+
         self._waiting = Sampler(self._look, _LOOK, name="nbmonitor-wait") if wait else None
         if wait:
             self._known = set(_runs_in(self._path))
@@ -48,6 +51,7 @@ class RunView(MonitorWidget):
             apart = recovery.complete(self._run, self._path)
             self._follower = Follower(self._run, self._path, cursor, self._lost, apart=apart)
         self._run.panels = self._panels
+        self._requests = ParameterRequests(self._run, self.send_tensor)
         super().__init__(theme=theme, autosave=autosave)
         self.bind(self._run, self._panels, picture.render, picture.describe)
         self.capabilities = {**self.capabilities, "controls": _NO_CONTROLS}
@@ -86,7 +90,11 @@ class RunView(MonitorWidget):
             if self._waiting is not None:
                 self._waiting.close()
             self._follower.close()
+            self._requests.close()
         super().close()
+
+    def _detail(self, message: wire.Detail) -> bool:
+        return self._requests.receive(message)
 
     def _lost(self) -> bool:
         """Bring in what the dead writer's journal holds: by its file, or past it."""

@@ -21,6 +21,7 @@ from nbmonitor.controls import TENSOR as CONTROLS
 from nbmonitor.feed import page_tensor
 from nbmonitor.flusher import Flusher
 from nbmonitor.pump import Pump, shell_pump
+from nbmonitor.record import Tensor
 from nbmonitor.run import Run
 from nbmonitor.scene.assembly import Assembly, assemble, reference
 
@@ -207,7 +208,8 @@ class MonitorWidget(anywidget.AnyWidget):
     def _from_page(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """Take a message, on whatever thread it comes: it is only put on a queue."""
         if isinstance(content, dict) and content.get("kind") in _FROM_PAGE:
-            self._flusher.from_page(content)  # type: ignore[arg-type]
+            if content["kind"] != "detail" or not self._detail(content):  # type: ignore[arg-type]
+                self._flusher.from_page(content)  # type: ignore[arg-type]
             if content["kind"] == "control":
                 self._control(content)  # type: ignore[arg-type]
             if not self._threaded:
@@ -216,10 +218,19 @@ class MonitorWidget(anywidget.AnyWidget):
     def _control(self, message: wire.Control) -> None:
         """Take a wish of the viewer; on whatever thread it comes."""
 
+    def _detail(self, _message: wire.Detail) -> bool:
+        """Take a question that needs more than the Run; False leaves it to the flusher."""
+        return False
+
+    def send_tensor(self, tensor: Tensor) -> None:
+        """Send a tensor that is for the pages alone, at once."""
+        if self._bound is not None:
+            self._flusher.show(tensor, hurry=True)
+
     def controlled(self, meta: dict[str, Any]) -> None:
         """Tell the page at once how its controls stand."""
         if self._bound is not None:
-            self._flusher.show(page_tensor(CONTROLS, self._bound.step, b"", meta), hurry=True)
+            self.send_tensor(page_tensor(CONTROLS, self._bound.step, b"", meta))
 
     def _packed(self) -> bytes:
         return b"" if self._bound is None else self._bound.pack()
