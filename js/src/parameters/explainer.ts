@@ -25,7 +25,7 @@ export function explanationOf(what: string): Explanation | null {
 
 /** Explain what is marked within `root`, until `signal` aborts. */
 export function explainIn(root: HTMLElement, signal: AbortSignal): void {
-  const tip = h("div", { class: "nbm-aid-tip nbm-explainer", role: "tooltip", hidden: true });
+  const tip = h("div", { class: "nbm-explainer", role: "tooltip", hidden: true });
   root.append(tip);
   let shown: Element | null = null;
   const show = (target: EventTarget | null) => {

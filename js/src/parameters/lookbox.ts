@@ -1,7 +1,8 @@
 /** How the stage shows what it shows: colours, what is in it, which axes, flat or in 3-D. */
 
 import { button, h, setAttr, setText } from "../view";
-import type { ColourBy, Look } from "./stage";
+import type { Choices } from "./chosen";
+import type { ColourBy } from "./stage";
 
 const COLOURS: readonly [ColourBy, string, string][] = [
   ["norm", "norm", "Colour by the length of the embedding"],
@@ -9,8 +10,6 @@ const COLOURS: readonly [ColourBy, string, string][] = [
   ["moved", "moved", "Colour by the way since the snapshot before"],
   ["frequency", "freq.", "Colour by how often the token was in the batches"],
 ];
-
-export type Choices = Pick<Look, "colourBy" | "shared" | "showTokens" | "showPositions">;
 
 export interface LookState extends Choices {
   stage: "scene" | "flat";

@@ -104,7 +104,7 @@ export class MatrixBox {
   }
 
   #tellMost(most: ReturnType<typeof mostChanged>, frame: Frame | null): void {
-    const none = frame && most.length === 0 ? "– nothing to compare with yet" : "‖ΔW‖/‖W‖";
+    const none = frame && most.length === 0 ? "– the first" : "‖ΔW‖/‖W‖";
     setText(this.#note, none);
     const top = most[0]?.change ?? 1;
     for (const [i, row] of this.#rows.entries()) {

@@ -4,12 +4,14 @@
  */
 
 import { h, keepKeys, onResize, setAttr, setText, type ViewContext } from "../view";
+import { showAids } from "./aid";
 import { Bar } from "./bar";
+import { atFirst, type Chosen, chosenAt } from "./chosen";
 import { explainIn } from "./explainer";
 import { Film } from "./film";
 import { FilterBox } from "./filterbox";
-import { type Filters, NO_FILTERS, thresholdOf, visibleIds } from "./filters";
-import { type Choices, LookBox } from "./lookbox";
+import { thresholdOf, visibleIds } from "./filters";
+import { LookBox } from "./lookbox";
 import { Magnified } from "./magnified";
 import { MatrixBox } from "./matrixbox";
 import { Player } from "./player";
@@ -46,19 +48,14 @@ export class ParametersPanel {
   readonly #dirty: () => void;
   #meta: ParametersMeta | null = null;
   #metaBytes: unknown = null;
-  #filters: Filters = NO_FILTERS;
-  #choices: Choices = {
-    colourBy: "cluster",
-    shared: true,
-    showTokens: true,
-    showPositions: false,
-  };
-  #selected: number | null = null;
+  #chosen: Chosen = atFirst(null);
   #matrix: MatrixMeta | null = null;
   #hovered: MatrixMeta | null = null;
   #visible: ReadonlySet<number> = new Set();
   #last = 0;
   #moving = false;
+  /** What was chosen before the tour began, and the step; null where the newest was followed. */
+  #before: { chosen: Chosen; step: number | null } | null = null;
   /** The cursor is being set or followed from here. */
   #telling = false;
   /** Whether playback has put the charts' cursor where it is. */
@@ -100,10 +97,7 @@ export class ParametersPanel {
       signal,
     });
     this.#look = new LookBox({
-      choose: (change) => {
-        this.#choices = { ...this.#choices, ...change };
-        dirty();
-      },
+      choose: (change) => this.#change({ choices: { ...this.#chosen.choices, ...change } }),
       stage: (wanted) => {
         this.#stages.want(wanted);
         dirty();
@@ -117,11 +111,8 @@ export class ParametersPanel {
       signal,
     });
     this.#filterBox = new FilterBox({
-      get: () => this.#filters,
-      set: (filters) => {
-        this.#filters = filters;
-        dirty();
-      },
+      get: () => this.#chosen.filters,
+      set: (filters) => this.#change({ filters }),
       palette,
       signal,
     });
@@ -156,6 +147,7 @@ export class ParametersPanel {
     ctx.tools.append(this.#tour.begin);
     keepKeys(this.#body, signal);
     explainIn(this.#body, signal);
+    showAids(this.#body, signal);
     ctx.tools.before(this.#facts);
     el.append(this.#empty, this.#body);
     const painted = loop.add(el, (now) => this.#paint(now), signal);
@@ -189,9 +181,7 @@ export class ParametersPanel {
     this.#film.reset();
     this.#matrix = this.#hovered = null;
     if (!meta) return;
-    this.#filters = NO_FILTERS;
-    this.#choices = { ...this.#choices, showPositions: meta.tokens === null };
-    this.#selected = null;
+    this.#chosen = atFirst(meta);
     this.#stages.setMeta(meta);
     this.#filterBox.setMeta(meta);
     this.#tokens.setMeta(meta);
@@ -229,6 +219,11 @@ export class ParametersPanel {
 
   // ------------------------------------------------------------------ what is chosen
 
+  #change(change: Partial<Chosen>): void {
+    this.#chosen = { ...this.#chosen, ...change };
+    this.#dirty();
+  }
+
   #hover(picked: Picked | null): void {
     const matrix = picked?.kind === "plane" ? this.#matrixOf(picked.matrix) : null;
     if (matrix === this.#hovered) return;
@@ -242,19 +237,19 @@ export class ParametersPanel {
 
   #choose(picked: Picked | null): void {
     if (picked?.kind === "token") {
-      this.#selected = picked.index === this.#selected ? null : picked.index;
+      const selected = picked.index === this.#chosen.selected ? null : picked.index;
+      this.#change({ selected });
     } else if (picked?.kind === "plane") this.#matrix = this.#matrixOf(picked.matrix);
     else {
-      this.#selected = null;
+      this.#change({ selected: null });
       this.#matrix = null;
     }
     this.#dirty();
   }
 
   #select(token: number | null): void {
-    this.#selected = token;
+    this.#change({ selected: token });
     if (token !== null) this.#stages.flyTo({ token });
-    this.#dirty();
   }
 
   #trail(token: number): void {
@@ -271,22 +266,24 @@ export class ParametersPanel {
     this.#dirty();
   }
 
-  /** Go where a stop of the tour leads; null ends it, and shows everything again. */
+  /** Go where a stop of the tour leads; null ends it, and gives back what was before. */
   #visit(stop: Stop | null): void {
-    const meta = this.#meta;
-    if (!meta) return;
-    const kinds = stop?.kinds ?? meta.kinds;
-    this.#filters = {
-      ...NO_FILTERS,
-      without: new Set(meta.kinds.filter((k) => !kinds.includes(k))),
-    };
-    this.#choices = { ...this.#choices, ...stop?.look };
-    this.#stages.flyTo(stop?.fly ?? "reset");
-    if (stop && "token" in Object(stop.fly)) this.#selected = (stop.fly as { token: number }).token;
-    if (stop && stop.moment !== null) {
-      this.#player.seekIndex(stop.moment * (this.#player.steps.length - 1));
+    if (!this.#meta) return;
+    const player = this.#player;
+    this.#before ??= { chosen: this.#chosen, step: player.following ? null : player.step };
+    if (stop) {
+      this.#chosen = chosenAt(stop, this.#meta, this.#chosen);
+      if (stop.moment !== null) player.seekIndex(stop.moment * (player.steps.length - 1));
+      if (stop.play) player.play();
+    } else {
+      const { chosen, step } = this.#before;
+      this.#before = null;
+      this.#chosen = chosen;
+      player.pause();
+      if (step === null) player.follow();
+      else player.seek(step);
     }
-    if (stop?.play) this.#player.play();
+    this.#stages.flyTo(stop?.fly ?? "reset");
     this.#dirty();
   }
 
@@ -303,7 +300,7 @@ export class ParametersPanel {
     const shot = meta && this.#film.shot(player.span, player.moving);
     if (meta && shot) {
       const { stats } = shot.t < 0.5 ? shot.a : shot.b;
-      this.#visible = visibleIds(meta, this.#filters, stats);
+      this.#visible = visibleIds(meta, this.#chosen.filters, stats);
       this.#stages.setTrails(this.#film.trails.lines(player.step));
       this.#stages.frame(shot.a, shot.b, shot.t, this.#lookOf(shot.a));
     }
@@ -318,11 +315,11 @@ export class ParametersPanel {
 
   #lookOf(frame: Frame): Look {
     return {
-      ...this.#choices,
+      ...this.#chosen.choices,
       visible: this.#visible,
-      threshold: thresholdOf(this.#filters, frame, this.#visible),
+      threshold: thresholdOf(this.#chosen.filters, frame, this.#visible),
       trails: this.#film.trails.tokens,
-      selected: this.#selected,
+      selected: this.#chosen.selected,
     };
   }
 
@@ -342,12 +339,12 @@ export class ParametersPanel {
     }
     const { basis, trails, shown } = this.#film;
     const frame = shown?.a ?? null;
-    const value = frame ? thresholdOf(this.#filters, frame, this.#visible) : 0;
+    const value = frame ? thresholdOf(this.#chosen.filters, frame, this.#visible) : 0;
     this.#filterBox.show(frame?.stats ?? NO_STATS, this.#visible.size, value);
-    this.#tokens.show(frame, this.#selected, trails.tokens);
+    this.#tokens.show(frame, this.#chosen.selected, trails.tokens);
     this.#matrices.show(frame, this.#hovered ?? this.#matrix);
     this.#look.show({
-      ...this.#choices,
+      ...this.#chosen.choices,
       stage: this.#stages.name,
       why: this.#stages.why,
       fixed: this.#film.fixed && basis !== null,

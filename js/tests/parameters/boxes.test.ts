@@ -1,6 +1,7 @@
 /** The tour's card, explanations, one matrix in full. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { atFirst, chosenAt } from "../../src/parameters/chosen";
 import { explainIn, explanationOf } from "../../src/parameters/explainer";
 import { Magnified } from "../../src/parameters/magnified";
 import { type Stop, stopsOf } from "../../src/parameters/tour";
@@ -122,7 +123,7 @@ describe("one matrix in full", () => {
     const about = { id, matrix: 1, step: 7, shape: [768, 2304], note: "pooled 2 × 2" };
     live.put("parameters/matrix", { ...about, id: "another" }, blob(7, { cells }), undefined, 6);
     live.put("parameters/matrix", about, blob(7, { cells }), undefined, 7);
-    await vi.waitFor(() => expect(box.el.hidden).toBe(false));
+    await vi.waitFor(() => expect(box.el.hidden).toBe(false), { timeout: 8000 });
     box.paint()?.();
     expect(box.el.textContent).toContain("step 7 · 768 × 2304 · −1.00 to 1.00 · pooled 2 × 2");
     expect(box.answer(matrix)).toBe("");
@@ -158,4 +159,15 @@ describe("one matrix in full", () => {
     expect(box.answer(matrix)).toContain("no kernel");
     end.abort();
   });
+});
+
+test("a stop of the tour chooses what it is about", () => {
+  const now = atFirst(M);
+  const stop = stopsOf(M, 5).find(({ id }) => id === "attention")!;
+  const then = chosenAt(stop, M, now);
+  expect([...then.filters.without]).toEqual(M.kinds.filter((kind) => kind !== "attention"));
+  expect([then.choices.shared, then.selected]).toEqual([false, null]);
+  const first = stopsOf(M, 5).find(({ id }) => id === "embeddings")!;
+  expect(chosenAt(first, M, now).selected).toBe(1);
+  expect(atFirst({ ...M, tokens: null }).choices.showPositions).toBe(true);
 });

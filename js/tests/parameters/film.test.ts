@@ -11,12 +11,15 @@ const span = (a: number, b = a, t = 0) => ({ a, b, t });
 
 async function shot(film: Film, at: ReturnType<typeof span>) {
   const steps = film.steps;
-  return vi.waitFor(() => {
-    const found = film.shot(at, false);
-    expect(found?.a.step).toBe(steps[at.a]);
-    expect(film.groupedAt).toBe(steps[steps.length - 1]);
-    return found!;
-  });
+  return vi.waitFor(
+    () => {
+      const found = film.shot(at, false);
+      expect(found?.a.step).toBe(steps[at.a]);
+      expect(film.groupedAt).toBe(steps[steps.length - 1]);
+      return found!;
+    },
+    { timeout: 8000 },
+  );
 }
 
 test("the same snapshot is the same frame, with the groups of the newest", async () => {
@@ -52,13 +55,13 @@ test("frames along one set of axes, between two only if both have it", async () 
   const meta = { chunk: 0, chunks: 1, basis_step: 20, explained: [0.7], estimate: false };
   live.put("parameters/view/0", meta, blob(20, parts), undefined, 20);
   film.refresh();
-  await vi.waitFor(() => expect(film.basis?.step).toBe(20));
+  await vi.waitFor(() => expect(film.basis?.step).toBe(20), { timeout: 8000 });
   const both = await shot(film, span(0, 1, 0.5));
-  await vi.waitFor(() => expect(film.shot(span(0, 1, 0.5), false)?.t).toBe(0.5));
+  await vi.waitFor(() => expect(film.shot(span(0, 1, 0.5), false)?.t).toBe(0.5), { timeout: 8000 });
   expect([both.a.basis, both.a.tokens?.[0]]).toEqual([20, 0]);
   // Newer ones were turned to it: they go on from there.
   await shot(film, span(2, 3, 0.5));
-  await vi.waitFor(() => expect(film.shot(span(2, 3, 0.5), false)?.t).toBe(0.5));
+  await vi.waitFor(() => expect(film.shot(span(2, 3, 0.5), false)?.t).toBe(0.5), { timeout: 8000 });
   film.fixed = false;
   expect(film.shot(span(2, 3, 0.5), false)).toMatchObject({ t: 0.5, a: { basis: null } });
 });
@@ -73,7 +76,7 @@ test("of snapshots that the axes leave out, none is shown along them", async () 
   const meta = { chunk: 0, chunks: 1, basis_step: 20, explained: [0.7], estimate: true };
   live.put("parameters/view/0", meta, blob(20, parts), undefined, 20);
   film.refresh();
-  await vi.waitFor(() => expect(film.basis?.step).toBe(20));
+  await vi.waitFor(() => expect(film.basis?.step).toBe(20), { timeout: 8000 });
   expect(film.steps).toEqual([0, 10, 20, 25]);
   expect(film.steps).toBe(film.steps);
   film.fixed = false;

@@ -14,8 +14,9 @@ const KEY = "parameters/snapshot";
 
 async function read(snapshots: Snapshots, ...steps: number[]) {
   snapshots.want(steps);
-  await vi.waitFor(() =>
-    expect(steps.every((s) => snapshots.get(s) || snapshots.trouble(s))).toBe(true),
+  await vi.waitFor(
+    () => expect(steps.every((s) => snapshots.get(s) || snapshots.trouble(s))).toBe(true),
+    { timeout: 8000 },
   );
   return steps.map((s) => snapshots.get(s));
 }
@@ -114,7 +115,7 @@ describe("one set of axes", () => {
     expect(bases.basis).toBeNull();
     put(live, 1, 2, [20]);
     bases.refresh();
-    await vi.waitFor(() => expect(changed).toHaveBeenCalledOnce());
+    await vi.waitFor(() => expect(changed).toHaveBeenCalledOnce(), { timeout: 8000 });
     expect(bases.basis).toMatchObject({ step: 20, estimate: true });
     const [frame] = await read(new Snapshots(live.store, () => {}), 10);
     const seen = seenIn(frame!, bases.basis);

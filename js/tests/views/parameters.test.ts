@@ -6,6 +6,8 @@ import { feed, meta, snapshot } from "../parameters/samples";
 import { mounted } from "./mounted";
 import { fakeCanvas, runFrames } from "./page";
 
+/** Bytes are unpacked by the host, whose other work takes its time. */
+const PATIENT = { timeout: 8000, interval: 10 };
 const STEPS = [0, 1, 2, 4, 8, 16, 32, 64];
 
 beforeEach(fakeCanvas);
@@ -26,7 +28,7 @@ function open(steps: readonly number[] = STEPS) {
     await vi.waitFor(async () => {
       await runFrames(2);
       expect(view.el.querySelector<HTMLElement>(".nbm-stagebox")?.dataset.step).toBe(String(at));
-    });
+    }, PATIENT);
   };
   return { ...view, control, now, step, ready };
 }
@@ -84,7 +86,7 @@ describe("playback", () => {
     await vi.waitFor(async () => {
       await runFrames(2);
       expect(v.control("playback").getAttribute("aria-pressed")).toBe("false");
-    });
+    }, PATIENT);
     v.close();
   });
 
