@@ -154,6 +154,14 @@ def test_layers_and_stacks():
     assert len(set(labels.values())) == len(labels)
 
 
+def test_positions_are_those_of_the_tokens():
+    """Also where a picture has more of them."""
+    with torch.device("meta"):
+        found = classify(transformers.CLIPModel(transformers.CLIPConfig()))
+    assert found.tokens.name == "text_model.embeddings.token_embedding.weight"
+    assert found.positions.name == "text_model.embeddings.position_embedding.weight"
+
+
 def test_tied_weights_come_once():
     found = classify(tiny_model("gpt2"))
     assert found.tokens.tied == ("lm_head.weight",)

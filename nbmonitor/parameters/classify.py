@@ -6,6 +6,7 @@ Tied weights come once. It reads shapes and types, never a value.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -117,18 +118,23 @@ def classify(model: Any) -> Classified:
                 place.shape, module, leaf, tuple(tied), bool(tensor.requires_grad),
             )
         )  # fmt: skip
+    tokens = _table(matrices, "token")
     return Classified(
-        tuple(matrices),
-        tuple(layers.values()),
-        _table(matrices, "token"),
-        _table(matrices, "absolute"),
+        tuple(matrices), tuple(layers.values()), tokens, _table(matrices, "absolute", tokens)
     )
 
 
-def _table(matrices: list[Matrix], role: str) -> Matrix | None:
-    """The largest table of a role, rows by width; of copies, the one that trains."""
+def _table(matrices: list[Matrix], role: str, near: Matrix | None = None) -> Matrix | None:
+    """Find the table of a role: the one next to another, the largest, and of copies what trains."""
     found = [m for m in matrices if m.role == role and len(m.shape) >= 2]
-    return max(found, key=lambda m: (m.elements, m.trains), default=None)
+    place = near.name.split(".") if near else []
+
+    def rank(matrix: Matrix) -> tuple[int, int, bool]:
+        pairs = zip(place, matrix.name.split("."), strict=False)
+        shared = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
+        return shared, matrix.elements, matrix.trains
+
+    return max(found, key=rank, default=None)
 
 
 def _uses(model: Any, modules: Mapping[str, Any]) -> dict[int, str]:

@@ -110,7 +110,6 @@ def read_gradients(model: Any, plan: Plan) -> Samples:
         (matrix.id, gradient)
         for matrix in plan.chosen
         if (gradient := getattr(plan.tensor(matrix), "grad", None)) is not None
-        and not gradient.is_sparse
         and not unreadable(gradient)
     ]
     samples = Samples()
@@ -174,12 +173,20 @@ def unreadable(tensor: Any, shape: tuple[int, ...] | None = None) -> str:
         reason = _REASONS["fsdp"]
     elif tensor.numel() == 0:
         reason = _REASONS["zero"]
+    elif _peculiar(tensor):
+        reason = f"its weights are kept in a way of their own ({type(tensor.data).__name__})"
     elif shape is not None and tuple(tensor.shape) != shape:
         reason = f"its shape has changed from {shape} to {tuple(tensor.shape)}"
     elif not tensor.is_floating_point():
         kind = str(tensor.dtype).removeprefix("torch.")
         reason = f"its weights are {kind}: quantised, or no plain numbers"
     return reason
+
+
+def _peculiar(tensor: Any) -> bool:
+    """Whether it is sparse, or a subclass that does its own arithmetic (quantised ones do)."""
+    torch = sys.modules["torch"]
+    return tensor.layout != torch.strided or type(tensor.data) is not torch.Tensor
 
 
 def _version(tensor: Any) -> tuple[int, int] | None:
