@@ -21,6 +21,8 @@ import type { FlyTarget, Look, Moment, ParametersMeta, Picked, Stage, StageOptio
 
 /** How near to a point a pointer must be, CSS pixels. */
 const REACH = 10;
+/** Milliseconds after a frame of the caller's within which the next one is awaited. */
+const AWAITED = 40;
 /** Finer screens than this gain nothing that an eye would see and cost four times the pixels. */
 const SHARPEST = 2;
 
@@ -47,6 +49,7 @@ class FlatStage implements Stage {
   #radii = new WeakMap<Moment, number>();
   #size: readonly [number, number] = [0, 0];
   #pending = false;
+  #asked = 0;
   #last = 0;
 
   constructor(options: StageOptions) {
@@ -85,7 +88,8 @@ class FlatStage implements Stage {
 
   frame(a: Moment, b: Moment, t: number, look: Look): void {
     this.#shown = { a, b, t: Math.min(1, Math.max(0, t)), look };
-    this.#paint(performance.now());
+    this.#asked = performance.now();
+    this.#paint(this.#asked);
   }
 
   setTrails(points: ReadonlyMap<number, Float32Array>): void {
@@ -145,9 +149,11 @@ class FlatStage implements Stage {
     this.#item.dirty();
   }
 
-  /** Paint for the stage's own sake, unless the caller's `frame` has just done it. */
+  /** Paint for the stage's own sake; during playback the caller's next frame shows it as well. */
   #again(now: number): void {
-    if (this.#pending) this.#paint(now);
+    if (!this.#pending) return;
+    if (now - this.#asked < AWAITED) this.#item.dirty();
+    else this.#paint(now);
   }
 
   #ratio(): number {

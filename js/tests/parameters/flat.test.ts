@@ -58,6 +58,12 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
+/** Let the stage paint for its own sake, which waits a moment for a frame of the caller's. */
+async function settle(): Promise<void> {
+  await new Promise((done) => setTimeout(done, 80));
+  await runFrames(2);
+}
+
 /** A place at which a token lies, found by looking. */
 function somewhere(stage: ReturnType<typeof makeFlat>, kind: Picked["kind"]): [number, number] {
   for (let y = 20; y < 480; y += 4) {
@@ -124,7 +130,7 @@ describe("flat stage", () => {
     expect(hovered.at(-1)).toBeNull();
     const plane = stage.pick(...somewhere(stage, "plane"));
     expect(plane).toMatchObject({ kind: "plane", row: 0, column: 0 });
-    await runFrames();
+    await settle();
     expect(stage.pick(x, y)).not.toEqual(picked);
   });
 
@@ -133,17 +139,17 @@ describe("flat stage", () => {
     stage.frame(A, B, 0, lookOf(META));
     const middle = () => stage.pick(248, 250);
     stage.flyTo({ token: 7 });
-    await runFrames(2);
+    await settle();
     expect(middle()).not.toEqual({ kind: "token", index: 7 });
     vi.stubGlobal("matchMedia", () => ({ matches: true }));
     stage.flyTo({ token: 7 });
-    await runFrames(2);
+    await settle();
     expect(middle()).toEqual({ kind: "token", index: 7 });
     stage.flyTo({ layer: 2 });
     stage.flyTo({ layer: 99 });
     stage.flyTo({ token: 99999 });
     stage.flyTo("reset");
-    await runFrames(2);
+    await settle();
     expect(middle()).not.toEqual({ kind: "token", index: 7 });
   });
 
@@ -162,7 +168,7 @@ describe("flat stage", () => {
     expect(["Tab", "a", "7"].map(press)).toEqual([false, false, false]);
     expect(heard).toEqual([]);
     press("1");
-    await runFrames(2);
+    await settle();
     const on = [...el.querySelectorAll("[aria-pressed=true]")].map((button) => button.textContent);
     expect(on).toEqual(["1·2"]);
     expect(canvas.getAttribute("aria-label")).toContain("300 token embeddings, 7 heatmaps of Tiny");
