@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -23,6 +24,8 @@ class Keepsakes:
         # By key and step: the frame, and what became of it.
         self._made: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         self._ever: set[tuple[str, int]] = set()
+        # The flusher asks, and whoever saves a page.
+        self._lock = threading.Lock()
 
     def was_condensed(self, key: str, step: int) -> bool:
         """Whether a page that says it has this frame may have a small one in its place."""
@@ -53,6 +56,15 @@ class Keepsakes:
         for tensor in frames:
             if is_for_page(tensor):
                 reels.setdefault(tensor[0], []).append(tensor)
+        with self._lock:
+            return self._choose(reels, budget, frame)
+
+    def _choose(
+        self,
+        reels: Mapping[str, Sequence[Tensor]],
+        budget: int,
+        frame: Callable[[str, int], Tensor | None],
+    ) -> list[Tensor]:
         out: list[Tensor] = []
         for done, rows in enumerate(sorted(reels.values(), key=_size)):
             share = budget // (len(reels) - done)
