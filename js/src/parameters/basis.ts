@@ -8,7 +8,9 @@ import type { Tensor } from "../tensor";
 import { decodeBlob } from "./blob";
 import type { Frame } from "./reel";
 
-const PREFIX = "parameters/view/";
+/** What to ask a kernel for, and the beginning of what it answers with. */
+export const VIEW_KEY = "parameters/view";
+const PREFIX = `${VIEW_KEY}/`;
 
 interface View {
   stored: Int16Array;

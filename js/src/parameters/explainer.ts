@@ -63,9 +63,11 @@ function place(root: HTMLElement, at: Element, tip: HTMLElement): void {
   const width = Math.min(WIDTH, all.width - 2 * AIR);
   tip.style.width = `${width}px`;
   const high = tip.getBoundingClientRect().height;
-  const beside = own.left - all.left > width + 2 * AIR;
+  // Beside the whole column, so that what stands next to it can still be read.
+  const column = at.closest(".nbm-side")?.getBoundingClientRect().left ?? own.left;
+  const beside = column - all.left > width + 2 * AIR;
   const below = own.bottom + AIR + high < all.bottom;
-  const left = beside ? own.left - width - AIR : own.left;
+  const left = beside ? column - width - AIR : own.left;
   const top = beside ? own.top - AIR : below ? own.bottom + AIR : own.top - AIR - high;
   tip.style.left = `${clamp(left - all.left, AIR, Math.max(AIR, all.width - width - AIR))}px`;
   tip.style.top = `${clamp(top - all.top, 0, Math.max(0, all.height - high))}px`;

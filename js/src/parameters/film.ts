@@ -56,6 +56,12 @@ export class Film {
     return this.#bases.basis;
   }
 
+  /** Whether there is no set of axes for all yet, or an older one. */
+  get stale(): boolean {
+    const all = this.snapshots.steps;
+    return !this.basis || this.basis.step < (all[all.length - 1] ?? 0);
+  }
+
   /** What was shown last. */
   get shown(): Shot | null {
     return this.#shown;

@@ -17,8 +17,8 @@ export interface LookState extends Choices {
   why: string;
   /** Whether all snapshots are shown in one set of axes. */
   fixed: boolean;
-  /** Why that can't be, or "". */
-  unfixed: string;
+  /** What is to be said of that, or "". */
+  basis: string;
   hasTokens: boolean;
   hasPositions: boolean;
   has: (by: ColourBy) => boolean;
@@ -38,6 +38,7 @@ export class LookBox {
   readonly #toggles: Record<"tokens" | "positions" | "shared" | "fixed", HTMLButtonElement>;
   readonly #stages: Record<"scene" | "flat", HTMLButtonElement>;
   readonly #why = h("div", { class: "nbm-side-note", hidden: true });
+  readonly #basis = h("div", { class: "nbm-side-note", "aria-live": "polite", hidden: true });
   #state: LookState | null = null;
 
   constructor(options: LookBoxOptions) {
@@ -102,6 +103,7 @@ export class LookBox {
         reset,
       ),
       this.#why,
+      this.#basis,
     );
   }
 
@@ -118,8 +120,8 @@ export class LookBox {
     setAttr(fixed, "aria-pressed", String(state.fixed));
     tokens.disabled = !state.hasTokens;
     positions.disabled = !state.hasPositions;
-    fixed.disabled = state.unfixed !== "";
-    if (state.unfixed) setAttr(fixed, "title", state.unfixed);
+    this.#basis.hidden = state.basis === "";
+    setText(this.#basis, state.basis);
     for (const name of ["scene", "flat"] as const) {
       setAttr(this.#stages[name], "aria-pressed", String(name === state.stage));
     }

@@ -1,18 +1,20 @@
 /**
- * One matrix in full: asked of the kernel, which answers between two steps, and drawn over the
- * stage. Owns the question, its answer or why there is none, and the picture.
+ * One matrix in full: asked of the kernel, which copies it between two steps, and drawn over the
+ * stage. Owns the picture and its frame.
  */
 
 import { dotted, grouped, short } from "../format";
 import type { Live } from "../model";
 import type { Palette } from "../paint";
 import { button, h, onTensor, picture, setAttr, setText } from "../view";
+import type { Asker } from "./ask";
 import { decodeBlob, type Part } from "./blob";
 import { rangeOf, tablesOf } from "./colour";
 import type { MatrixMeta } from "./stage";
 
 export const MATRIX_KEY = "parameters/matrix";
-const ANSWER_MS = 10_000;
+
+const keyOf = ({ id }: MatrixMeta) => `${MATRIX_KEY}/${id}`;
 
 interface Shown {
   matrix: MatrixMeta;
@@ -22,6 +24,7 @@ interface Shown {
 
 export interface MagnifiedOptions {
   readonly live: Live;
+  readonly asker: Asker;
   readonly palette: () => Palette;
   /** Something is to be said or painted anew. */
   readonly dirty: () => void;
@@ -34,12 +37,11 @@ export class Magnified {
   readonly #title = h("b");
   readonly #note = h("div", { class: "nbm-side-note" });
   readonly #picture;
-  readonly #prefix = Math.random().toString(36).slice(2, 10);
   readonly #close: HTMLButtonElement;
   readonly #image = document.createElement("canvas");
-  #count = 0;
-  #asked: { id: string; matrix: MatrixMeta; timer: ReturnType<typeof setTimeout> } | null = null;
-  #said: { matrix: MatrixMeta; text: string } | null = null;
+  #asked: MatrixMeta | null = null;
+  /** Why an answer could not be shown, and of which matrix it was. */
+  #broken: { matrix: MatrixMeta; text: string } | null = null;
   #shown: Shown | null = null;
   #look: Palette | null = null;
 
@@ -61,33 +63,19 @@ export class Magnified {
       { signal },
     );
     onTensor(live, MATRIX_KEY, () => void this.#answered(), signal);
-    signal.addEventListener("abort", () => clearTimeout(this.#asked?.timer), { once: true });
   }
 
   /** What became of asking for `matrix`, or "". */
   answer(matrix: MatrixMeta): string {
-    if (this.#asked?.matrix === matrix) return "asked: it comes between two steps…";
-    return this.#said?.matrix === matrix ? this.#said.text : "";
+    if (this.#broken?.matrix === matrix) return this.#broken.text;
+    const asked = this.#options.asker.of(keyOf(matrix));
+    return asked && asked.state !== "done" ? asked.note : "";
   }
 
   ask(matrix: MatrixMeta): void {
-    const { live } = this.#options;
-    clearTimeout(this.#asked?.timer);
-    this.#asked = null;
-    const { state } = live.link;
-    const id = `${this.#prefix}-${++this.#count}`;
-    const keys = [`${MATRIX_KEY}/${matrix.id}`];
-    const message = { kind: "detail" as const, id, keys, start: 0, end: 0, points: 0 };
-    if (!live.send || state === "saved" || state === "lost" || !live.send(message)) {
-      this.#say(matrix, "no kernel can be asked: the pooled picture is all there is here");
-      return;
-    }
-    const silent = () => {
-      this.#asked = null;
-      this.#say(matrix, "no answer: a kernel gives it only while the model is being trained");
-    };
-    this.#asked = { id, matrix, timer: setTimeout(silent, ANSWER_MS) };
-    this.#options.dirty();
+    this.#broken = null;
+    this.#asked = matrix;
+    this.#options.asker.ask(keyOf(matrix));
   }
 
   close(): void {
@@ -95,33 +83,26 @@ export class Magnified {
     this.el.hidden = true;
   }
 
-  #say(matrix: MatrixMeta, text: string): void {
-    this.#said = { matrix, text };
-    this.#options.dirty();
-  }
-
   async #answered(): Promise<void> {
-    const asked = this.#asked;
-    const tensor = this.#options.live.store.tensor(MATRIX_KEY);
-    if (!asked || !tensor || tensor.meta.id !== asked.id) return;
-    clearTimeout(asked.timer);
-    this.#asked = null;
+    const { asker, live, dirty } = this.#options;
+    const matrix = this.#asked;
+    const tensor = live.store.tensor(MATRIX_KEY);
+    if (!matrix || !tensor || tensor.meta.id !== asker.of(keyOf(matrix))?.id) return;
     const { data, meta } = tensor;
+    this.#asked = null;
     try {
-      if (!(data instanceof Uint8Array) || data.length === 0) {
-        throw new Error(String(meta.note || "the kernel has no more to tell"));
-      }
-      const cells = (await decodeBlob(data)).parts.get("cells");
+      const blob = data instanceof Uint8Array ? await decodeBlob(data) : null;
+      const cells = blob?.parts.get("cells");
       if (!cells) throw new Error("the kernel's answer has no cells");
-      this.#said = null;
-      this.#shown = { matrix: asked.matrix, cells, meta: { ...meta, step: tensor.step } };
+      this.#shown = { matrix, cells, meta: { ...meta, step: tensor.step } };
       this.#look = null;
       this.el.hidden = false;
       this.#close.focus({ preventScroll: true });
     } catch (error) {
-      this.#said = { matrix: asked.matrix, text: (error as Error).message };
+      this.#broken = { matrix, text: (error as Error).message };
     }
-    this.#options.dirty();
+    asker.done(keyOf(matrix));
+    dirty();
   }
 
   /** Paint; what it returns changes the document. */

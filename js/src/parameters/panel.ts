@@ -5,7 +5,9 @@
 
 import { h, keepKeys, onResize, setAttr, setText, type ViewContext } from "../view";
 import { showAids } from "./aid";
+import { Asker } from "./ask";
 import { Bar } from "./bar";
+import { VIEW_KEY } from "./basis";
 import { atFirst, type Chosen, chosenAt } from "./chosen";
 import { explainIn } from "./explainer";
 import { Film } from "./film";
@@ -21,7 +23,7 @@ import { Stages } from "./stages";
 import { MOST_TRAILS, TokenBox } from "./tokenbox";
 import { type Stop, stopsOf } from "./tour";
 import { TourBox } from "./tourbox";
-import { aboutText, emptyText, factsText, phaseAt, readMeta } from "./words";
+import { aboutText, basisText, emptyText, factsText, phaseAt, readMeta } from "./words";
 
 export const META_KEY = "parameters/meta";
 
@@ -44,6 +46,7 @@ export class ParametersPanel {
   readonly #tokens: TokenBox;
   readonly #matrices: MatrixBox;
   readonly #magnified: Magnified;
+  readonly #asker: Asker;
   readonly #tour: TourBox;
   readonly #dirty: () => void;
   #meta: ParametersMeta | null = null;
@@ -104,6 +107,7 @@ export class ParametersPanel {
       },
       fix: (on) => {
         this.#film.fixed = on;
+        if (on && this.#film.stale) this.#asker.ask(VIEW_KEY);
         this.#player.setSteps(this.#film.steps);
         dirty();
       },
@@ -122,7 +126,9 @@ export class ParametersPanel {
       hues: () => palette().hues,
       signal,
     });
-    this.#magnified = new Magnified({ live, palette, dirty: this.#dirty, signal });
+    const asker = new Asker(live, this.#dirty, signal);
+    this.#asker = asker;
+    this.#magnified = new Magnified({ live, asker, palette, dirty: this.#dirty, signal });
     this.#tour = new TourBox({
       stops: () => (this.#meta ? stopsOf(this.#meta, this.#player.steps.length) : []),
       visit: (stop) => this.#visit(stop),
@@ -348,7 +354,7 @@ export class ParametersPanel {
       stage: this.#stages.name,
       why: this.#stages.why,
       fixed: this.#film.fixed && basis !== null,
-      unfixed: basis ? "" : "The kernel sends all snapshots along one basis when the run ends",
+      basis: basisText(basis, this.#asker.of(VIEW_KEY)),
       hasTokens: frame?.tokens != null,
       hasPositions: frame?.positions != null,
       has: (by) => (by === "cluster" ? frame?.tokens != null : frame?.[by] != null),

@@ -3,6 +3,7 @@
 import { dotted, grouped } from "../format";
 import type { Link } from "../model";
 import type { RunEvent } from "../wire.gen";
+import type { Asked } from "./ask";
 import type { Basis } from "./basis";
 import type { Frame } from "./reel";
 import type { ParametersMeta } from "./stage";
@@ -83,4 +84,10 @@ export function phaseAt(events: readonly RunEvent[], step: number): string {
     [found, from] = [data.name, start];
   }
   return found;
+}
+
+/** What is to be said of showing all snapshots along one set of axes, or "". */
+export function basisText(basis: Basis | null, asked: Asked | undefined): string {
+  if (asked && asked.state !== "done") return `one basis: ${asked.note}`;
+  return basis ? `one basis: that of step ${grouped(basis.step)}` : "";
 }

@@ -1,6 +1,7 @@
 /** The tour's card, explanations, one matrix in full. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Asker } from "../../src/parameters/ask";
 import { atFirst, chosenAt } from "../../src/parameters/chosen";
 import { explainIn, explanationOf } from "../../src/parameters/explainer";
 import { Magnified } from "../../src/parameters/magnified";
@@ -103,7 +104,9 @@ describe("one matrix in full", () => {
   function open() {
     const end = new AbortController();
     const live = new FakeLive();
+    const asker = new Asker(live, () => {}, end.signal);
     const box = new Magnified({
+      asker,
       live,
       palette: () => PALETTE,
       dirty: () => {},
@@ -137,12 +140,17 @@ describe("one matrix in full", () => {
     const { end, live, box } = open();
     box.ask(matrix);
     const { id } = live.sent[0] as { id: string };
-    live.put("parameters/matrix", { id, note: "it is on another rank" });
-    await vi.advanceTimersByTimeAsync(1);
+    const answer = { id, key: "parameters/matrix/1", state: "waiting", note: "at the next step" };
+    live.put("parameters/answer", { ...answer, id: "another" });
+    expect(box.answer(matrix)).toBe("asked…");
+    live.put("parameters/answer", answer);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(box.answer(matrix)).toBe("at the next step");
+    live.put("parameters/answer", { ...answer, state: "refused", note: "it is on another rank" });
     expect(box.answer(matrix)).toBe("it is on another rank");
     box.ask(matrix);
     await vi.advanceTimersByTimeAsync(20_000);
-    expect(box.answer(matrix)).toContain("no answer");
+    expect(box.answer(matrix)).toBe("the kernel did not answer");
     expect(box.answer(M.matrices[2]!)).toBe("");
     end.abort();
   });
@@ -157,6 +165,16 @@ describe("one matrix in full", () => {
     live.reachable = false;
     box.ask(matrix);
     expect(box.answer(matrix)).toContain("no kernel");
+    end.abort();
+  });
+
+  test("damaged bytes are told", async () => {
+    const { end, live, box } = open();
+    box.ask(matrix);
+    const { id } = live.sent[0] as { id: string };
+    live.put("parameters/matrix", { id }, new Uint8Array(30));
+    await vi.waitFor(() => expect(box.answer(matrix)).toContain("not a blob"), { timeout: 8000 });
+    expect(box.el.hidden).toBe(true);
     end.abort();
   });
 });
