@@ -114,7 +114,7 @@ def read_gradients(model: Any, plan: Plan) -> Samples:
     ]
     samples = Samples()
     for device, group in _by_device(found):
-        samples.vectors += take(group, plan.samples)
+        samples.vectors += take(group, plan.sampled)
         samples.events.append(mark(device))
     return samples
 
@@ -155,7 +155,7 @@ def read(
     with sys.modules["torch"].no_grad():
         moment.rows = take_rows(plan, dict(there))
         for device, group in _by_device(found):
-            moment.weights.vectors += take(group, plan.samples)
+            moment.weights.vectors += take(group, plan.sampled)
             _sweep(moment, device, group)
     homes = {tensor.device for _, tensor in there}
     moment.events = moment.weights.events = [mark(device) for device in homes]
@@ -206,7 +206,7 @@ def _by_device(found: Numbered) -> Iterator[tuple[Any, Numbered]]:
 def _sweep(moment: Moment, device: Any, group: Numbered) -> None:
     """Go over what is too large to be told from its sample."""
     plan = moment.plan
-    large = [(number, tensor) for number, tensor in group if tensor.numel() > plan.samples]
+    large = [(number, tensor) for number, tensor in group if tensor.numel() > plan.sampled(number)]
     heat = {number: plan.heat[number] for number, _ in large if number in plan.heat}
     sweep = Sweep(device, plan.options.heat_of, sum(h * w for h, w in heat.values()))
     for number, tensor in large:

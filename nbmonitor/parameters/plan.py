@@ -27,6 +27,8 @@ from nbmonitor.sampling import stride
 Kept = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 _POSITIONS = 512
+# Elements of the sample of the token embedding: in a step, few of its rows have a gradient.
+_TABLE = 65_536
 _SKIPPED = (
     "not read: with more than 500 million parameters only embeddings and the first, middle and "
     "last layers are"
@@ -83,7 +85,7 @@ class Plan:
     chosen
         The matrices that are read.
     samples
-        Elements of a tensor's sample; tensors with no more than that are read whole.
+        Elements of a tensor's sample at most; of the token embedding's, see `sampled`.
     heat
         Rows and columns of the heat maps, by id of the matrix.
     tokens, vocabulary
@@ -133,6 +135,11 @@ class Plan:
         """Return the parameter as the model holds it now, or None."""
         module, leaf = self.owners[matrix.id]
         return getattr(module, leaf, None)
+
+    def sampled(self, number: int) -> int:
+        """Elements of a matrix's sample at most; a matrix with no more than that is read whole."""
+        table = self.tokens is not None and number == self.tokens.id
+        return max(self.samples, _TABLE) if table else self.samples
 
     def check(self, model: Any) -> None:
         """Raise ValueError if the plan was made for another model."""

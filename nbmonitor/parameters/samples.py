@@ -7,7 +7,7 @@ sample is the whole of it, in order.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,7 +72,7 @@ class Samples:
         self.vectors, self._host = [], {}
 
 
-def take(found: Sequence[tuple[int, Any]], most: int) -> list[Any]:
+def take(found: Sequence[tuple[int, Any]], most: Callable[[int], int]) -> list[Any]:
     """Copy samples of tensors of one device.
 
     Parameters
@@ -80,7 +80,7 @@ def take(found: Sequence[tuple[int, Any]], most: int) -> list[Any]:
     found
         (id, tensor); tensors of any shape and floating-point type.
     most
-        Elements of a sample.
+        Elements of a sample at most, by id.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def take(found: Sequence[tuple[int, Any]], most: int) -> list[Any]:
     if not found:
         return []
     torch = sys.modules["torch"]
-    views = [(number, _view(tensor.detach(), most)) for number, tensor in found]
+    views = [(number, _view(tensor.detach(), most(number))) for number, tensor in found]
     ids = tuple(number for number, _ in views)
     counts = tuple(view.numel() for _, view in views)
     vector = torch.empty(sum(counts), device=found[0][1].device)  # (elements of all samples,)

@@ -22,7 +22,7 @@ UNITS = {
     "sparsity": "share of weights no larger than a thousandth of their root mean square "
     "(from a sample where there are many)",
     "grad_l2": "L2 norm of the gradient as the optimiser saw it (estimate from a sample where "
-    "there are many weights)",
+    "there are many weights: within a few percent, and about a tenth where few rows have one)",
     "grad_max": "largest magnitude in the sample of that gradient",
     "change_l2": "L2 norm of the change since the last snapshot (estimate from a sample where "
     "there are many weights)",
