@@ -56,6 +56,19 @@ def test_the_file_keeps_every_value(recorded) -> None:
     assert read.frame(KEY, 17)[3] == {"reel": True, "base": 14}
 
 
+def test_of_what_is_derived_the_file_keeps_the_latest(recorded) -> None:
+    run = Run()
+    for step in (5, 9, 3):
+        recorded.run.put("parameters/view/0", step, np.full(9, step), {"latest": True})
+        recorded.steps(step, step)
+        if step == 5:
+            follower = Follower(run, recorded.path, reader.load(run, recorded.path))
+        follower.poll()
+        assert run.tensor("parameters/view/0")[1] == step
+    with RunFile(recorded.path) as file:
+        assert file.tensor_steps("parameters/view/0") == [3]
+
+
 def test_memory_thins_and_the_file_has_the_rest(recorded) -> None:
     run = recorded.run
     run.reel_memory = 10_000

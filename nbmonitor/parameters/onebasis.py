@@ -44,9 +44,9 @@ def view_tensors(steps: Steps, frame: Frames, most: int = MOST) -> list[Tensor]:
     -------
     list
         Tensors for `run.put`; [] as long as there is no snapshot of tokens with a sketch. Their
-        meta has `chunk`, `chunks`, `basis_step`, `explained`, `estimate` (whether what is told of
-        other steps is less than exact), and `fit`: the share of the newest view's variance that
-        its sketch accounts for, in [0, 1].
+        meta has `latest` (a file needs no older ones), `chunk`, `chunks`, `basis_step`,
+        `explained`, `estimate` (whether what is told of other steps is less than exact), and
+        `fit`: the share of the newest view's variance that its sketch accounts for, in [0, 1].
     """
     sketched = steps(SKETCH)
     both = sorted(set(sketched) & set(steps(SNAPSHOT)))
@@ -77,7 +77,7 @@ def view_tensors(steps: Steps, frame: Frames, most: int = MOST) -> list[Tensor]:
 
 
 def _place(chunk: int, blobs: list[bytes]) -> dict[str, int]:
-    return {"chunk": chunk, "chunks": len(blobs)}
+    return {"latest": True, "chunk": chunk, "chunks": len(blobs)}
 
 
 def _read(reel: Unpacked, steps: Iterable[int]) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -218,6 +218,10 @@ class Storage:
         )
         if is_reel(tensor):
             return
+        if meta.get("latest"):
+            # Inserted before: a follower would miss a row that takes the number of the old one.
+            self.db.execute("DELETE FROM tensors WHERE key = ? AND step <> ?", (key, step))
+            return
         keep = max(1, min(_SNAPSHOTS, _SNAPSHOT_BYTES // max(1, little.nbytes)))
         held = [
             number
