@@ -53,6 +53,17 @@ def test_wordpiece():
     }  # fmt: skip
 
 
+def test_texts_can_be_sent_and_fit():
+    class Processor:
+        tokenizer = Tokenizer(["cat", "a" * 200, "\ud800"])
+
+    found = sample_vocabulary(3, Processor())
+    assert found.texts[0] == "cat"
+    assert found.texts[1] == "a" * 59 + "…"
+    assert found.texts[2] == "\\ud800"
+    assert found.note == ""
+
+
 def test_words_and_characters():
     assert set(strata_of(sample_vocabulary(3, Tokenizer(["cat", "dog", "!"]))).values()) == {
         "word", "punctuation"

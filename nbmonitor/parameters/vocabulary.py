@@ -21,6 +21,7 @@ STRATA = ("special", "digit", "punctuation", "word", "continuation", "other")
 _SPECIAL, _DIGIT, _PUNCTUATION, _WORD, _CONTINUATION, _OTHER = range(len(STRATA))
 _LEAST = 8
 _QUARTILES = 4
+_LONGEST = 60
 
 Ids = NDArray[np.int64]
 
@@ -87,6 +88,8 @@ def sample_vocabulary(
     Vocabulary
         The same for the same arguments.
     """
+    if not hasattr(tokenizer, "get_vocab"):
+        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)  # of a processor
     known, note = _tokens(tokenizer, size)
     if not known:
         ids = _spaced(np.arange(size), min(size, count))
@@ -103,7 +106,14 @@ def sample_vocabulary(
         np.int8,
     )  # (v,)
     chosen = _choose(strata, count, _places(pinned, ids, texts, known))
-    return Vocabulary(ids[chosen], tuple(texts[int(at)] for at in chosen), strata[chosen], note)
+    shown = tuple(_shown(texts[int(at)]) for at in chosen)
+    return Vocabulary(ids[chosen], shown, strata[chosen], note)
+
+
+def _shown(text: str) -> str:
+    """Return a text that can be sent, and that fits beside a point."""
+    text = text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair can't be
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _tokens(tokenizer: Any, size: int) -> tuple[dict[int, str], str]:
