@@ -271,3 +271,49 @@ export function snapshot(o: Options, index: number, all: readonly Taken[]) {
   const meta = { reel: true, index, blob: 1, reason, explained, basis: "live" };
   return { step, meta, bytes: packBlob(step, parts) };
 }
+
+type Put = (key: string, step: number, meta: Record<string, unknown>, bytes: Uint8Array) => void;
+const FULL = 256;
+
+/** Answer a page's question as a kernel would: a matrix in full, or one basis for all snapshots. */
+export function answer(o: Options, step: number, id: string, key: string, put: Put): void {
+  const say = (state: string, note: string) =>
+    put("parameters/answer", step, { id, key, state, note }, new Uint8Array(0));
+  const matrix = MATRICES[Number(/^parameters\/matrix\/(\d+)$/.exec(key)?.[1] ?? Number.NaN)];
+  if (matrix?.heat) {
+    say("waiting", "to be read at the next step");
+    const rough = heat(matrix, step / o.total);
+    const values = Int16Array.from({ length: FULL * FULL }, (_, i) => {
+      const [r, c] = [Math.floor(i / FULL), i % FULL];
+      const size = rough[Math.floor(r / 8) * SIDE + Math.floor(c / 8)]!;
+      return Math.round(60 * size * normal(760 + matrix.id, i));
+    });
+    const bytes = packBlob(step, {
+      cells: { values, shape: [FULL, FULL], scale: HEAT_TOP / 15_300 },
+    });
+    const note = "a part of it: the replay has no more";
+    const meta = { id, matrix: matrix.id, step, shape: matrix.shape, of: "value", note };
+    setTimeout(() => put("parameters/matrix", step, meta, bytes), 600);
+  } else if (key === "parameters/view") {
+    say("waiting", "the snapshots are being projected");
+    const steps = taken(o).filter((t) => t.step <= step);
+    const parts = Object.fromEntries(
+      steps.map((t) => [
+        `view/${t.step}`,
+        { values: shorts(view(t.step / o.total)), shape: [WORDS.length, 3], scale: VIEW_SCALE },
+      ]),
+    );
+    const last = steps[steps.length - 1]?.step ?? 0;
+    const meta = {
+      chunk: 0,
+      chunks: 1,
+      basis_step: last,
+      explained: [0.36, 0.2, 0.13],
+      estimate: true,
+    };
+    setTimeout(() => {
+      put("parameters/view/0", last, meta, packBlob(last, parts));
+      say("done", "");
+    }, 600);
+  } else say("refused", `there is no '${key}' to ask for`);
+}

@@ -10,7 +10,7 @@ import { type Desk, MakeBelieve } from "./kernel";
 import type { Options } from "./options";
 import { type Column, packBuckets, packFrame } from "./pack";
 import { panels } from "./panels";
-import { parametersMeta, snapshot, taken } from "./parameters";
+import { answer, parametersMeta, snapshot, taken } from "./parameters";
 import { type Made, qualityTensors } from "./quality";
 import { events, type Source, sources } from "./run";
 
@@ -76,7 +76,10 @@ export class Replay implements Live {
     this.#kernel = new MakeBelieve(options, this.#desk(), this.#sources);
     if (options.controls !== "none") {
       this.send = (message) => {
-        this.#kernel.hear(message);
+        const key = message.kind === "detail" ? (message.keys[0] ?? "") : "";
+        if (key.startsWith("parameters/"))
+          answer(options, this.#step, message.id, key, this.#tensor);
+        else this.#kernel.hear(message);
         return true;
       };
     }
@@ -176,15 +179,17 @@ export class Replay implements Live {
     }
   }
 
+  #tensor = (key: string, step: number, meta: Record<string, unknown>, bytes: Uint8Array) => {
+    const head = { kind: "put" as const, seq: ++this.#seq, generation: 1, key, step };
+    const view = new DataView(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
+    this.store.apply({ ...head, dtype: "uint8", shape: [bytes.length], meta }, [view]);
+  };
+
   /** Snapshots of parameters that were taken by now. */
   #tellSnapshots(): void {
     const { parameters } = this.#options;
     if (!parameters || parameters === "empty") return;
-    const put = (key: string, step: number, meta: Record<string, unknown>, bytes: Uint8Array) => {
-      const head = { kind: "put" as const, seq: ++this.#seq, generation: 1, key, step };
-      const view = new DataView(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
-      this.store.apply({ ...head, dtype: "uint8", shape: [bytes.length], meta }, [view]);
-    };
+    const put = this.#tensor;
     const all = taken(this.#options);
     const due = all.filter(({ step }) => step <= this.#step).length;
     if (this.#snapshots === 0 && due > 0) {

@@ -93,7 +93,7 @@ export class MatrixBox {
     const shape = told?.shape.join(" × ") ?? "";
     setAttr(this.#what, "data-explain", told ? `kind:${told.kind}` : null);
     setText(this.#what, told ? dotted(told.kind, told.role, shape) : "");
-    this.#full.hidden = !matrix?.heat;
+    this.#full.hidden = !matrix;
     setText(this.#answer, matrix ? this.#options.answer(matrix) : "");
     const row = told ? meta.matrices.indexOf(told) : -1;
     for (const [i, name] of meta.statistics.entries()) {
