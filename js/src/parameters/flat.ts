@@ -33,6 +33,7 @@ class FlatStage implements Stage {
   readonly #end = new AbortController();
   readonly #root: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
+  readonly #toolbar = h("div", { class: "nbm-stage-tools" });
   readonly #tools = new Map<PlaneName, HTMLButtonElement>();
   readonly #item: Item;
   readonly #cloud = new Cloud();
@@ -57,7 +58,7 @@ class FlatStage implements Stage {
     this.why = options.why;
     const { signal } = this.#end;
     this.#canvas = h("canvas", { class: "nbm-stage-canvas", tabindex: 0, role: "application" });
-    const tools = h("div", { class: "nbm-stage-tools" });
+    const tools = this.#toolbar;
     this.#root = h("div", { class: "nbm-stage", "data-stage": "flat" }, this.#canvas, tools);
     for (const name of Object.keys(PLANES) as PlaneName[]) {
       const [across, up] = name.split("·");
@@ -222,6 +223,8 @@ class FlatStage implements Stage {
       const why = meta.absent.tokens ?? "nothing is chosen to be shown";
       drawNote(ctx, palette, `– ${why}`, width / 2, height / 2, width - 20, "center");
     }
+    // They would do nothing, and lie over the heatmaps.
+    if (this.#toolbar.hidden !== !cloud) this.#toolbar.hidden = !cloud;
     for (const [name, el] of this.#tools) {
       setAttr(el, "aria-pressed", String(view.plane === name));
     }

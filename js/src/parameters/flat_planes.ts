@@ -126,6 +126,11 @@ export class Stack {
     return this.#held({ x: left, y: (first.y + bottom) / 2 - high / zoom / 2, zoom });
   }
 
+  /** Another one for each change of what is visible, and of the room. */
+  get layout(): Layout {
+    return this.#layout;
+  }
+
   clear(): void {
     this.#planes.clear();
     this.#laid = [];

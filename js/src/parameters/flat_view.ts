@@ -14,6 +14,7 @@ import {
   zoomed,
 } from "./camera";
 import { type Place, type Stack, TOP } from "./flat_planes";
+import type { Layout } from "./planes";
 import { type Box, unitOf } from "./splat";
 
 const FLIGHT = 700;
@@ -69,11 +70,18 @@ export class FlatView {
   parts: Parts = { cloud: null, stack: null };
   #cameraFlight: Flight<Camera> | null = null;
   #placeFlight: Flight<Place> | null = null;
+  /** The layer that is looked at, and the layout in which it was found. */
+  #layer: { readonly layer: number; layout: Layout | null } | null = null;
 
   constructor(private readonly stack: Stack) {}
 
   /** Go on with the flights; whether any is still under way. */
   advance(now: number): boolean {
+    if (this.#layer && this.#layer.layout !== this.stack.layout) {
+      this.#layer.layout = this.stack.layout;
+      const place = this.stack.placeOf(this.#layer.layer);
+      if (place) this.#place(place);
+    }
     if (this.#cameraFlight) {
       this.camera = this.#cameraFlight.at(now);
       if (this.#cameraFlight.over(now)) this.#cameraFlight = null;
@@ -88,7 +96,7 @@ export class FlatView {
   drag(dx: number, dy: number, x0: number, y0: number, shift: boolean): void {
     const { cloud, stack } = this.parts;
     if (within(stack, x0, y0)) {
-      this.#placeFlight = null;
+      this.#placeFlight = this.#layer = null;
       this.stack.place = this.stack.moved(dx, dy);
     } else if (cloud && within(cloud, x0, y0)) {
       this.#cameraFlight = null;
@@ -102,7 +110,7 @@ export class FlatView {
   zoom(factor: number, x: number, y: number): void {
     const { cloud, stack } = this.parts;
     if (within(stack, x, y)) {
-      this.#placeFlight = null;
+      this.#placeFlight = this.#layer = null;
       this.stack.place = this.stack.zoomed(factor, x, y);
     } else if (cloud && within(cloud, x, y)) {
       this.#cameraFlight = null;
@@ -118,10 +126,9 @@ export class FlatView {
     this.#fly({ ...this.camera, centre: point, zoom: Math.max(CLOSE, this.camera.zoom) });
   }
 
+  /** Look at a layer, also after a change of what is visible, until the viewer moves the stack. */
   toLayer(layer: number): void {
-    const place = this.stack.placeOf(layer);
-    if (place)
-      this.#placeFlight = new Flight(this.stack.place, place, mixPlaces, FLIGHT, wantsStill());
+    this.#layer = { layer, layout: null };
   }
 
   /** Along an axis: a projection onto two components. */
@@ -132,7 +139,8 @@ export class FlatView {
   /** Back to a view of all three components, and of the stack from its top. */
   home(): void {
     this.#fly(HOME);
-    this.#placeFlight = new Flight(this.stack.place, TOP, mixPlaces, FLIGHT, wantsStill());
+    this.#layer = null;
+    this.#place(TOP);
   }
 
   /** The projection that is shown, or null if it is none of the three. */
@@ -166,6 +174,10 @@ export class FlatView {
     else if (projection) this.toPlane(projection);
     else return false;
     return true;
+  }
+
+  #place(to: Place): void {
+    this.#placeFlight = new Flight(this.stack.place, to, mixPlaces, FLIGHT, wantsStill());
   }
 
   #fly(to: Camera): void {

@@ -48,6 +48,9 @@ export function stopsOf(meta: ParametersMeta, snapshots: number): Stop[] {
   const stops: Stop[] = [];
   const add = (stop: Partial<Stop> & Pick<Stop, "id" | "title" | "text">) =>
     stops.push({ fly: "reset", kinds: null, look: {}, moment: null, play: false, ...stop });
+  // What has been learnt is seen in the newest; the beginning and the end of the tour go back.
+  const newest = snapshots > 0 ? 1 : null;
+  const alone = { shared: false, showTokens: false, showPositions: false };
   const parts = [
     meta.tokens ? "a point for each token" : "",
     meta.matrices.some((matrix) => matrix.heat) ? "a picture for each matrix" : "",
@@ -55,7 +58,7 @@ export function stopsOf(meta: ParametersMeta, snapshots: number): Stop[] {
   add({
     id: "start",
     title: "What is shown",
-    text: `${meta.model}: ${parts.join(", ") || "no parameters that could be shown"}. Each cell of a picture stands for a block of weights; bright is strong. Nothing here is drawn from memory of a full copy: snapshots are taken now and then while training, and played back.`,
+    text: `${meta.model}: ${parts.join(", ") || "no parameters that could be shown"}. Each cell of a picture stands for a block of weights; the legend tells which colour is strong. No full copy of the model is kept: small snapshots are taken now and then while training, and played back.`,
     look: { showTokens: meta.tokens !== null, showPositions: meta.positions !== null },
     moment: 0,
   });
@@ -65,6 +68,7 @@ export function stopsOf(meta: ParametersMeta, snapshots: number): Stop[] {
       title: KINDS.embedding.title,
       text: `${KINDS.embedding.text} ${KINDS.embedding.healthy}`,
       kinds: ["embedding"],
+      moment: newest,
       fly: { token: pinnedToken(meta) },
       look: { colourBy: "norm", showTokens: true, showPositions: false },
     });
@@ -75,6 +79,7 @@ export function stopsOf(meta: ParametersMeta, snapshots: number): Stop[] {
       title: KINDS.position.title,
       text: `${KINDS.position.text} ${KINDS.position.healthy}`,
       kinds: ["position"],
+      moment: newest,
       look: { showTokens: false, showPositions: true },
     });
   }
@@ -85,8 +90,9 @@ export function stopsOf(meta: ParametersMeta, snapshots: number): Stop[] {
       title: KINDS.attention.title,
       text: `${KINDS.attention.text} ${KINDS.attention.healthy}`,
       kinds: ["attention"],
+      moment: newest,
       fly: layer === undefined ? "reset" : { layer },
-      look: { shared: false },
+      look: alone,
     });
   }
   if (has(meta, "mlp", "expert")) {
@@ -98,8 +104,9 @@ export function stopsOf(meta: ParametersMeta, snapshots: number): Stop[] {
       title: KINDS[kind].title,
       text: `${KINDS[kind].text} ${KINDS[kind].healthy}`,
       kinds: ["mlp", "expert"],
+      moment: newest,
       fly: layer === undefined ? "reset" : { layer },
-      look: { shared: false },
+      look: alone,
     });
   }
   if (has(meta, "lora")) {
@@ -108,7 +115,8 @@ export function stopsOf(meta: ParametersMeta, snapshots: number): Stop[] {
       title: KINDS.lora.title,
       text: `${KINDS.lora.text} ${KINDS.lora.healthy}`,
       kinds: ["lora"],
-      look: { shared: false },
+      moment: newest,
+      look: alone,
     });
   }
   add({

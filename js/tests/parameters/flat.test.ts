@@ -153,6 +153,30 @@ describe("flat stage", () => {
     expect(middle()).not.toEqual({ kind: "token", index: 7 });
   });
 
+  test("flies to a layer as it lies after the filter that came with it", async () => {
+    vi.stubGlobal("matchMedia", () => ({ matches: true }));
+    const { stage } = open();
+    stage.resize(110, 100);
+    stage.frame(A, B, 0, lookOf(META));
+    stage.flyTo({ layer: 2 });
+    stage.frame(
+      A,
+      B,
+      0,
+      lookOf(META, { visible: new Set([1, 3, 5]), showTokens: false, showPositions: false }),
+    );
+    await settle();
+    const seen = new Map<number, number>();
+    for (let y = 2; y < 100; y += 2) {
+      for (let x = 2; x < 110; x += 2) {
+        const picked = stage.pick(x, y);
+        if (picked?.kind === "plane") seen.set(picked.matrix, (seen.get(picked.matrix) ?? 0) + 1);
+      }
+    }
+    const most = [...seen].sort((p, q) => q[1] - p[1])[0];
+    expect(most?.[0]).toBe(5);
+  });
+
   test("is turned, zoomed and projected by keys, which the notebook doesn't get", async () => {
     vi.stubGlobal("matchMedia", () => ({ matches: true }));
     const { el, stage, canvas } = open();
