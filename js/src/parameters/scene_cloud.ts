@@ -52,6 +52,8 @@ const ROWS = 3;
 
 /** Middle of the colours, and middle of the sizes. */
 const PLAIN = 128;
+/** So many points are drawn in their own size. */
+const CROWD = 3000;
 
 /** What the graphics memory holds of one of the two moments. */
 class End {
@@ -148,7 +150,9 @@ export class Cloud {
     set("u_map", a.map);
     set("u_map_b", b.map);
     set("u_row", (how.row + 0.5) / ROWS);
-    set("u_pixels", how.pixels);
+    // A few points may be large, and many must be small to be told apart.
+    const drawn = Math.max(1, Math.min(n, how.most));
+    set("u_pixels", how.pixels * Math.min(2.2, Math.max(0.7, (CROWD / drawn) ** (1 / 3))));
   }
 
   dispose(): void {
