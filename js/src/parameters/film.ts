@@ -12,7 +12,7 @@ import { type Frame, Snapshots } from "./reel";
 import { Trails } from "./search";
 
 /** Snapshots that are unpacked before they are reached. */
-const AHEAD = 4;
+const AHEAD = 8;
 /** New snapshots after which groups are found anew. */
 const STALE = 10;
 

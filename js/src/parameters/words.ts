@@ -13,7 +13,11 @@ export function readMeta(data: unknown): ParametersMeta | null {
   if (!(data instanceof Uint8Array)) return null;
   try {
     const meta = JSON.parse(new TextDecoder().decode(data)) as ParametersMeta;
-    return Array.isArray(meta.matrices) && Array.isArray(meta.layers) ? meta : null;
+    if (!Array.isArray(meta.matrices) || !Array.isArray(meta.layers)) return null;
+    const { tokens } = meta;
+    // Without a tokenizer nobody knows texts; a number is a name, too.
+    const texts = tokens?.texts.map((text, i) => text || `#${tokens.ids[i] ?? i}`);
+    return tokens && texts ? { ...meta, tokens: { ...tokens, texts } } : meta;
   } catch {
     return null;
   }

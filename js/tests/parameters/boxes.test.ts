@@ -7,7 +7,7 @@ import { explainIn, explanationOf } from "../../src/parameters/explainer";
 import { Magnified } from "../../src/parameters/magnified";
 import { type Stop, stopsOf } from "../../src/parameters/tour";
 import { TourBox } from "../../src/parameters/tourbox";
-import { phaseAt } from "../../src/parameters/words";
+import { phaseAt, readMeta } from "../../src/parameters/words";
 import { FakeLive } from "../live";
 import { PALETTE } from "../views/mounted";
 import { fakeCanvas } from "../views/page";
@@ -177,6 +177,14 @@ describe("one matrix in full", () => {
     expect(box.el.hidden).toBe(true);
     end.abort();
   });
+});
+
+test("a token without a text goes by its number", () => {
+  const given = { ...M, tokens: { ...M.tokens, texts: ["", "cat", "", "7"] } };
+  const read = readMeta(new TextEncoder().encode(JSON.stringify(given)));
+  expect(read?.tokens?.texts).toEqual(["#0", "cat", "#5", "7"]);
+  expect(readMeta(new TextEncoder().encode("{}"))).toBeNull();
+  expect(readMeta(undefined)).toBeNull();
 });
 
 test("a stop of the tour chooses what it is about", () => {
