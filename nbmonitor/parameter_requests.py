@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nbmonitor.parameters import magnify, onebasis
+from nbmonitor.parameters.snapshot import SNAPSHOT
 from nbmonitor.parameters.worker import Worker
 from nbmonitor.probe import Probe
 from nbmonitor.probes.parameters import Links, Parameters
@@ -62,7 +63,8 @@ class ParameterRequests:
         self._waiting: deque[tuple[str, str, magnify.Window]] = deque()
         self._worker = Worker("nbmonitor-parameter-requests", _MOST_WAITING)
         self._ending = threading.Event()
-        self._paused = False
+        # Step of the newest snapshot when all of them were last looked at in a pause.
+        self._seen = -1
 
     # ------------------------------------------------------------------ any thread
 
@@ -114,11 +116,13 @@ class ParameterRequests:
         while self._waiting:
             name, key, window = self._waiting.popleft()
             self._copy(name, key, window)
-        paused = self._run.status == "paused"
-        if paused and not self._paused:
-            # There is time to look around.
-            self._worker.offer(functools.partial(self._guarded, "", onebasis.KEY, self._view_once))
-        self._paused = paused
+        if self._run.status == "paused":
+            # There is time to look around; the last snapshot may still be in the making.
+            newest = self._run.tensor(SNAPSHOT)
+            if newest is not None and newest[1] != self._seen:
+                self._seen = newest[1]
+                look = functools.partial(self._guarded, "", onebasis.KEY, self._view_once)
+                self._worker.offer(look)
 
     def _copy(self, name: str, key: str, window: magnify.Window) -> None:
         plan = self._probe.plan if self._probe is not None else None

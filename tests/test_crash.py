@@ -36,7 +36,7 @@ def kill_at(script: str, directory: Path, instant: float) -> tuple[Path, int]:
             [sys.executable, str(CRASH / script), str(directory), str(progress)],
             stdout=subprocess.DEVNULL,
             stderr=said,
-            env={**os.environ, "PYTHONPATH": str(CRASH.parent)},
+            env={**os.environ, "PYTHONPATH": f"{CRASH.parent}{os.pathsep}{CRASH.parent.parent}"},
         )
         try:
             while not read(progress):

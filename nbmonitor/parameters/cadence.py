@@ -13,9 +13,8 @@ import threading
 SHARE = 0.01
 _STAGES = ((100, 1), (1000, 10))
 _LATER = 100
-# Of what the first look takes, most is loading code and taking memory.
-_COLD = 0.2
-_COSTS = 2
+# Of the last few costs, the least counts; of the very first, most is loading code.
+_COSTS, _COLD = 2, 0.2
 
 
 class Cadence:
@@ -36,10 +35,13 @@ class Cadence:
         As many without regard to what they cost.
     taken : list of float
         Seconds that looks have taken, of the training's thread and of others.
+    before : float
+        Seconds of those that were pardoned.
     """
 
     def __init__(self, steps: int | None = None, share: float | None = None) -> None:
         self._steps, self._share = steps, share
+        self._fixed = 0
         self._lock = threading.Lock()
         self.begin(0)
 
@@ -47,13 +49,11 @@ class Cadence:
         """Hear that a training begins, or goes on, at a step."""
         self._credit = 0.0
         self._pace: float | None = None
-        self._last = step
+        self._last, self._first = step, True
         self._costs: list[float] = []
         self._open: dict[int, float] = {}
-        self._cold = True
-        self._fixed = 0
-        self.taken = [0.0, 0.0]
-        self.every = self.asked = self._asked_at(step + 1)
+        self.taken, self.before = [0.0, 0.0], 0.0
+        self.every = self.asked = self._fixed or self._asked_at(step + 1)
 
     def fix(self, every: int) -> None:
         """Look every so many steps, whatever it costs: somebody wants it so."""
@@ -71,10 +71,9 @@ class Cadence:
         steps, self._last = number - self._last, number
         if duration is None or steps <= 0:
             return
-        share = SHARE if self._share is None else self._share
         with self._lock:
             self._pace = duration if self._pace is None else 0.8 * self._pace + 0.2 * duration
-            self._credit += share * duration * steps
+            self._credit += self._part * duration * steps
 
     def paid(self, number: int, seconds: float, *, here: bool) -> None:
         """Book what a look at a step has taken, on the training's thread (`here`) or another."""
@@ -90,11 +89,17 @@ class Cadence:
         """Forget what was spent so far: it was before the first step, or for its sake."""
         with self._lock:
             self._credit = 0.0
+            self.before += sum(self.taken)
+            self.taken = [0.0, 0.0]
+
+    @property
+    def _part(self) -> float:
+        return SHARE if self._share is None else self._share
 
     @property
     def _cost(self) -> float:
         known = self._costs or list(self._open.values())
-        return min(known) * (_COLD if len(self._costs) <= 1 else 1.0) if known else 0.0
+        return min(known, default=0.0) * (_COLD if len(self._costs) <= 1 else 1.0)
 
     # ------------------------------------------------------------------ decisions
 
@@ -105,8 +110,11 @@ class Cadence:
         if number % self._asked_at(number):
             return False
         with self._lock:
+            if self._first:
+                return True  # it tells what a look costs once all is loaded
+            soon = self._part * (self._pace or 0.0) * max(0, number - self._last)
             # What is still at work is not in the accounts yet.
-            return self._credit >= self._cost * (1 + len(self._open))
+            return self._credit + soon >= self._cost * (1 + len(self._open))
 
     def affordable(self) -> bool:
         """Whether to look out of turn, at the price of the next looks in turn."""
@@ -117,15 +125,15 @@ class Cadence:
 
     def plan(self, number: int) -> int:
         """Find out when to look next, after a step; sets and returns `every`."""
+        self._first = False
         if self._fixed:
             return self.every
         self.asked = self._asked_at(number + 1)
         with self._lock:
             wanted = 1
             if self._pace is not None and self._cost > 0:
-                share = SHARE if self._share is None else self._share
                 missing = self._cost * (1 + len(self._open)) - self._credit
-                wanted = math.ceil(missing / max(share * self._pace, 1e-12))
+                wanted = math.ceil(missing / max(self._part * self._pace, 1e-12))
         self.every = self.asked * _round(-(-max(1, wanted) // self.asked))
         return self.every
 

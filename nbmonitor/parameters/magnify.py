@@ -97,7 +97,7 @@ def copy(plan: Plan, window: Window, step: int) -> Copied:
         cells, of = part.float().clone(), "value"  # (h, w)
     else:
         of = plan.options.heat_of
-        sweep = Sweep(part.device, plan.options.heat_of)
+        sweep = Sweep(part.device, plan.options.heat_of, size[0] * size[1])
         sweep.add(window.matrix, part, size)
         cells = sweep.heat[0][1]  # (h, w)
     return Copied(step, taken, shape, size, cells, of, mark(part.device))
