@@ -10,7 +10,7 @@ import { Bar } from "./bar";
 import { VIEW_KEY } from "./basis";
 import { atFirst, type Chosen, chosenAt } from "./chosen";
 import { explainIn } from "./explainer";
-import { Film } from "./film";
+import { Film, type Shot } from "./film";
 import { FilterBox } from "./filterbox";
 import { thresholdOf, visibleIds } from "./filters";
 import { LookBox } from "./lookbox";
@@ -57,6 +57,8 @@ export class ParametersPanel {
   #visible: ReadonlySet<number> = new Set();
   #last = 0;
   #moving = false;
+  /** What the stage was given last. */
+  #drawn: readonly unknown[] = [];
   /** What was chosen before the tour began, and the step; null where the newest was followed. */
   #before: { chosen: Chosen; step: number | null } | null = null;
   /** The cursor is being set or followed from here. */
@@ -220,6 +222,7 @@ export class ParametersPanel {
 
   #resized(width: number, height: number): void {
     this.#stages.resize(Math.floor(width), Math.floor(height));
+    this.#drawn = [];
     this.#dirty();
   }
 
@@ -305,10 +308,7 @@ export class ParametersPanel {
     const meta = this.#meta;
     const shot = meta && this.#film.shot(player.span, player.moving);
     if (meta && shot) {
-      const { stats } = shot.t < 0.5 ? shot.a : shot.b;
-      this.#visible = visibleIds(meta, this.#chosen.filters, stats);
-      this.#stages.setTrails(this.#film.trails.lines(player.step));
-      this.#stages.frame(shot.a, shot.b, shot.t, this.#lookOf(shot.a));
+      this.#draw(meta, shot);
     }
     const told = meta && player.steps.length > 0 ? this.#bar.paint() : null;
     const magnified = this.#magnified.paint();
@@ -317,6 +317,20 @@ export class ParametersPanel {
       magnified?.();
       this.#tell();
     };
+  }
+
+  /** Give the stage what is to be seen, unless it has just that: news of the run come often. */
+  #draw(meta: ParametersMeta, { a, b, t }: Shot): void {
+    const { trails } = this.#film;
+    const lines = trails.lines(this.#player.step);
+    const points = [...lines.values()].reduce((sum, line) => sum + line.length, 0);
+    const palette = this.#ctx.palette();
+    const now = [a, b, t, this.#chosen, trails.tokens, points, palette, this.#stages.taken];
+    if (now.every((v, i) => v === this.#drawn[i])) return;
+    this.#drawn = now;
+    this.#visible = visibleIds(meta, this.#chosen.filters, (t < 0.5 ? a : b).stats);
+    this.#stages.setTrails(lines);
+    this.#stages.frame(a, b, t, this.#lookOf(a));
   }
 
   #lookOf(frame: Frame): Look {

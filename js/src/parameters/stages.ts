@@ -23,6 +23,7 @@ export class Stages {
   #end: AbortController;
   #wanted: Wanted;
   #opening = false;
+  #taken = 0;
   #why = "";
   #meta: ParametersMeta | null = null;
   #trails: ReadonlyMap<number, Float32Array> = new Map();
@@ -39,6 +40,11 @@ export class Stages {
 
   get name(): Stage["name"] {
     return this.#stage.name;
+  }
+
+  /** Grows with each stage: a new one has seen nothing yet. */
+  get taken(): number {
+    return this.#taken;
   }
 
   get wanted(): Wanted {
@@ -94,6 +100,7 @@ export class Stages {
     this.#stage.dispose();
     this.#end.abort();
     this.#end = end;
+    this.#taken++;
     this.#stage = make();
     if (this.#meta) this.#stage.setMeta(this.#meta);
     this.#stage.setTrails(this.#trails);
