@@ -5,22 +5,22 @@
  */
 
 import type { SceneParts } from "../model";
-import { h, keepKeys } from "../view";
+import { h } from "../view";
 import { Flight, wantsStill } from "./camera";
 import type { Shown } from "./flat_cloud";
 import { Lod } from "./lod";
-import { listen } from "./pointer";
-import { between, eyeOf, moved, type Pose, product, turned, unitAt, zoomed } from "./scene_camera";
+import { between, eyeOf, type Pose, product, unitAt } from "./scene_camera";
 import { Recovery } from "./scene_context";
+import { listenScene } from "./scene_input";
 import { type Kit, openKit } from "./scene_kit";
 import { above, homeOf, poseOfLayer, poseOfToken } from "./scene_layout";
 import { sameTrails } from "./scene_lines";
+import { Overlay } from "./scene_overlay";
 import { Parts } from "./scene_parts";
-import { pickPoint, pickSheet, rayOf } from "./scene_pick";
+import { pickPoint, pickSheet, rayOf, spotOf } from "./scene_pick";
 import type { FlyTarget, Look, Moment, ParametersMeta, Picked, Stage, StageOptions } from "./stage";
 
 const FLIGHT_MS = 700;
-const STEP = 24;
 const FOV = 40;
 const NOWHERE: Pose = { target: [0, 0, 0], yaw: 0, pitch: 0.4, distance: 24 };
 const NONE: ReadonlySet<number> = new Set();
@@ -74,6 +74,8 @@ export class SceneStage implements Stage {
   readonly #dirty: () => void;
   readonly #lod = new Lod();
   #parts: Parts | null = null;
+  #overlay: Overlay | null = null;
+  #hovered = -1;
   #shown: Shown | null = null;
   #trails: ReadonlyMap<number, Float32Array> = new Map();
   #pose: Pose = NOWHERE;
@@ -111,7 +113,19 @@ export class SceneStage implements Stage {
       kit.view._ticking = false;
       this.#ask();
     };
-    this.#listen(signal);
+    const act = {
+      pose: () => this.#pose,
+      turn: (pose: Pose) => this.#turn(pose),
+      unit: () => unitAt(this.#pose.distance, FOV, this.#size.height),
+      reset: () => this.flyTo("reset"),
+      over: (at: { x: number; y: number } | null) => {
+        this.#pointer = at;
+        if (at) this.#dirty();
+        else this.#hover(null, 0, 0);
+      },
+      choose: (x: number, y: number) => options.chosen(this.pick(x, y)),
+    };
+    listenScene(box, act, signal);
     this.resize(box.clientWidth, box.clientHeight);
     signal.addEventListener("abort", () => this.#close(), { once: true });
   }
@@ -119,6 +133,8 @@ export class SceneStage implements Stage {
   setMeta(meta: ParametersMeta): void {
     this.#parts?.dispose();
     this.#parts = new Parts(this.#kit, meta);
+    this.#overlay?.dispose();
+    this.#overlay = new Overlay(this.#box, meta);
     if (this.#atHome) this.#pose = this.#home();
     this.#ask();
   }
@@ -140,10 +156,8 @@ export class SceneStage implements Stage {
     const size = { x, y, ...this.#size };
     const ends = parts.tokens;
     if (ends && shown.look.showTokens) {
-      const { camera } = this.#kit;
-      const view = product(camera.projectionMatrix.elements, camera.matrixWorldInverse.elements);
       const at = parts.layout.tokens;
-      const index = pickPoint(ends.a, ends.b, shown.t, parts.factor, at, view, size);
+      const index = pickPoint(ends.a, ends.b, shown.t, parts.factor, at, this.#view(), size);
       if (index >= 0) return { kind: "token", index };
     }
     return pickSheet(parts.layout, this.#seen(shown.look.visible), rayOf(this.#pose, FOV, size));
@@ -213,8 +227,46 @@ export class SceneStage implements Stage {
     if (this.#pointer) {
       const { x, y } = this.#pointer;
       this.#pointer = null;
-      this.#options.hovered(this.pick(x, y), x, y);
+      this.#hover(this.pick(x, y), x, y);
     }
+  }
+
+  #hover(picked: Picked | null, x: number, y: number): void {
+    this.#options.hovered(picked, x, y);
+    const token = picked?.kind === "token" ? picked.index : -1;
+    if (token === this.#hovered) return;
+    this.#hovered = token;
+    this.#ask();
+  }
+
+  /** Projection · view, as it was drawn last. */
+  #view(): Float32Array {
+    const { camera } = this.#kit;
+    return product(camera.projectionMatrix.elements, camera.matrixWorldInverse.elements);
+  }
+
+  /** Names and legends over what has been drawn. */
+  #write(parts: Parts, shown: Shown, most: number): void {
+    const view = this.#view();
+    const ends = shown.look.showTokens ? parts.tokens : null;
+    const moment = shown.t < 0.5 && shown.a.tokens ? shown.a : shown.b;
+    const n = (ends?.b.places.length ?? 0) / 3;
+    const [cx, cy, cz] = parts.layout.tokens;
+    const unit = moment.scale * parts.factor;
+    this.#overlay?.draw(this.#kit.palette(), {
+      ...this.#size,
+      shown,
+      points: ends && (shown.t < 0.5 ? ends.a : ends.b).places,
+      clusters: ends && shown.look.colourBy === "cluster" ? parts.clustersOf(moment) : null,
+      hovered: this.#hovered,
+      range: parts.range,
+      drawn: n > most ? most : 0,
+      spot: (token) => {
+        const at = parts.place(token, shown.t);
+        return at && spotOf(at, view, this.#size);
+      },
+      place: (x, y, z) => spotOf([cx + x * unit, cy + y * unit, cz + z * unit], view, this.#size),
+    });
   }
 
   #draw(now: number): void {
@@ -234,6 +286,7 @@ export class SceneStage implements Stage {
     parts.update(shown, this.#trails, { ...this.#size, pose: this.#pose, fov: FOV, ratio, most });
     view.renderScene(scene, camera);
     if (!this.#recovery.drawn()) this.#sized = null;
+    this.#write(parts, shown, most);
     const interval = now - this.#last;
     // Where the processor draws, it does so after this call: all of the frame is its work.
     this.#lod.note(interval, software ? interval : performance.now() - begun);
@@ -257,52 +310,6 @@ export class SceneStage implements Stage {
     this.#atHome = false;
     this.#pose = pose;
     this.#ask();
-  }
-
-  #listen(signal: AbortSignal): void {
-    const { hovered, chosen } = this.#options;
-    const aside = (dx: number, dy: number) => {
-      const unit = unitAt(this.#pose.distance, FOV, this.#size.height);
-      this.#turn(moved(this.#pose, dx, dy, unit));
-    };
-    const gestures = {
-      drag: (dx: number, dy: number, _x: number, _y: number, shift: boolean) => {
-        if (shift) aside(dx, dy);
-        else this.#turn(turned(this.#pose, dx, dy));
-      },
-      click: (x: number, y: number) => chosen(this.pick(x, y)),
-      move: (x: number, y: number) => {
-        this.#pointer = { x, y };
-        this.#dirty();
-      },
-      leave: () => {
-        this.#pointer = null;
-        hovered(null, 0, 0);
-      },
-      zoom: (factor: number) => this.#turn(zoomed(this.#pose, 1 / factor)),
-      twice: () => this.flyTo("reset"),
-    };
-    listen(this.#box, gestures, signal);
-    const keys: Record<string, () => void> = {
-      ArrowLeft: () => this.#turn(turned(this.#pose, STEP, 0)),
-      ArrowRight: () => this.#turn(turned(this.#pose, -STEP, 0)),
-      ArrowUp: () => this.#turn(turned(this.#pose, 0, STEP)),
-      ArrowDown: () => this.#turn(turned(this.#pose, 0, -STEP)),
-      "+": () => this.#turn(zoomed(this.#pose, 0.85)),
-      "-": () => this.#turn(zoomed(this.#pose, 1.18)),
-      "0": () => this.flyTo("reset"),
-    };
-    this.#box.addEventListener(
-      "keydown",
-      (event) => {
-        const act = keys[event.key];
-        if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
-        event.preventDefault();
-        act();
-      },
-      { signal },
-    );
-    keepKeys(this.#box, signal);
   }
 
   #close(): void {

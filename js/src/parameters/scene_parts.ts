@@ -1,8 +1,8 @@
 /** Everything that is drawn, made for one model, in a group of its own in pythreejs' scene. */
 
 import { colorTable, type Palette, rgb } from "../paint";
-import { Clusterer } from "./cluster";
-import { tablesOf } from "./colour";
+import { Clusterer, type Clusters } from "./cluster";
+import { type Range, tablesOf } from "./colour";
 import type { Shown } from "./flat_cloud";
 import type { Pose } from "./scene_camera";
 import { Cloud } from "./scene_cloud";
@@ -61,7 +61,7 @@ export class Parts {
   readonly #trails: Lines;
   readonly #marker: Marker;
   readonly #clusterer = new Clusterer();
-  readonly #clusters = new WeakMap<Int16Array, Uint8Array>();
+  readonly #clusters = new WeakMap<Int16Array, Clusters>();
   readonly #reaches = new WeakMap<Int16Array, number>();
   #radius = 0;
   #positionRadius = 0;
@@ -96,7 +96,7 @@ export class Parts {
     if (palette !== this.#palette) this.#paint(palette);
     const { a, b, t, look } = shown;
     const pixels = (camera.height * camera.ratio) / (2 * Math.tan((camera.fov * Math.PI) / 360));
-    this.tokens = tokenEnds(shown, (moment) => this.#labelsOf(moment));
+    this.tokens = tokenEnds(shown, (moment) => this.clustersOf(moment)?.labels ?? null);
     this.#cloud.node.visible = this.tokens !== null && look.showTokens;
     if (this.tokens) {
       this.#radius = this.#grown(this.#radius, this.tokens);
@@ -184,12 +184,17 @@ export class Parts {
   }
 
   /** Kept by the points themselves: the same ones may come in a new moment with each frame. */
-  #labelsOf(moment: Moment): Uint8Array | null {
+  clustersOf(moment: Moment): Clusters | null {
     const { tokens } = moment;
     if (!tokens) return null;
-    const known = this.#clusters.get(tokens) ?? this.#clusterer.of(moment)?.labels;
+    const known = this.#clusters.get(tokens) ?? this.#clusterer.of(moment);
     if (known) this.#clusters.set(tokens, known);
-    return known ?? null;
+    return known;
+  }
+
+  /** What the colours of all sheets stand for; null where each has its own. */
+  get range(): Range | null {
+    return this.#planes.range;
   }
 
   /** The cloud's radius only grows, so that a cloud that spreads is seen to spread. */

@@ -57,6 +57,18 @@ export function pickPoint(
   return found;
 }
 
+/** Where a place of the scene is in the picture, in CSS pixels; null behind the viewer. */
+export function spotOf(
+  [x, y, z]: Point,
+  view: Float32Array,
+  { width, height }: { width: number; height: number },
+): readonly [number, number] | null {
+  const row = (r: number) => view[r]! * x + view[r + 4]! * y + view[r + 8]! * z + view[r + 12]!;
+  const w = row(3);
+  if (w <= 0) return null;
+  return [(width / 2) * (1 + row(0) / w), (height / 2) * (1 - row(1) / w)];
+}
+
 /** The direction from the eye through a place of the picture. */
 export function rayOf(
   pose: Pose,

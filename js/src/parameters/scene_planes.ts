@@ -3,7 +3,7 @@
  * A moment that comes is one upload, however many matrices there are.
  */
 
-import { heatRange } from "./colour";
+import { heatRange, type Range, rangeOf } from "./colour";
 import type { Layout } from "./scene_layout";
 import { SIDE } from "./scene_layout";
 import { PLANES_FRAGMENT, PLANES_VERTEX } from "./scene_shaders";
@@ -45,6 +45,8 @@ interface Held {
 
 export class Planes {
   readonly node: Node3;
+  /** What the colours of all sheets stand for; null where each has its own. */
+  range: Range | null = null;
   readonly #three: Three;
   readonly #geometry: Geometry;
   readonly #material: Material;
@@ -131,6 +133,7 @@ export class Planes {
     setUniform(this.#material, "u_t", t);
     setUniform(this.#material, "u_threshold", look.threshold);
     const shared = look.shared ? this.#range(a, b, t, look.visible) : null;
+    this.range = shared && rangeOf(...shared);
     setUniform(this.#material, "u_shared", shared ? [...shared, 1] : [0, 0, 0]);
     if (this.#visible !== look.visible) this.#choose(look.visible);
   }

@@ -1,17 +1,17 @@
-/** What the scene writes into three.js' objects, and when; what becomes of it when it breaks. */
+/** What the scene writes into three.js' objects, and when; what is done to it and said over it. */
 
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import type { Pose } from "../../src/parameters/scene_camera";
 import { Cloud, type CloudMoment } from "../../src/parameters/scene_cloud";
-import { Recovery } from "../../src/parameters/scene_context";
-import { graphics, openKit } from "../../src/parameters/scene_kit";
+import { listenScene } from "../../src/parameters/scene_input";
 import { layoutOf } from "../../src/parameters/scene_layout";
 import { trailLines } from "../../src/parameters/scene_lines";
+import { Overlay } from "../../src/parameters/scene_overlay";
 import { Parts } from "../../src/parameters/scene_parts";
 import { Planes } from "../../src/parameters/scene_planes";
 import type { Heat, Look, Moment } from "../../src/parameters/stage";
 import { meta } from "./samples";
 import {
-  FakeCamera,
   type FakeGeometry,
   type FakeMaterial,
   FakeView,
@@ -197,141 +197,79 @@ describe("two views of one scene", () => {
   });
 });
 
-describe("a lost context", () => {
-  beforeEach(() => void vi.useFakeTimers());
-  afterEach(() => void vi.useRealTimers());
-
-  function lost(comesBackAfter: number) {
-    const view = new FakeView();
-    const end = new AbortController();
-    const told: string[] = [];
-    let draws = 0;
-    const recovery = new Recovery(
-      fakeKit(view).view,
-      () => {
-        view.isFrozen = ++draws < comesBackAfter;
-        recovery.drawn();
-      },
-      (why) => told.push(why),
-      end.signal,
-    );
-    recovery.drawn();
-    view.canvas.dispatchEvent(new Event("webglcontextlost"));
-    view.isFrozen = true;
-    vi.runAllTimers();
-    return { view, told, draws: () => draws, end };
-  }
-
-  test("is used again when it comes back", () => {
-    const { view, told, draws } = lost(2);
-    expect([draws(), view.set, told]).toEqual([2, [], []]);
-  });
-
-  test("that stays away is replaced by one of another kind", () => {
-    const { view, told } = lost(5);
-    expect(view.set).toEqual([["_antialias", false]]);
-    expect(told).toEqual([]);
-  });
-
-  test("for good is said, once, and ends", () => {
-    const { told } = lost(Number.POSITIVE_INFINITY);
-    expect(told).toHaveLength(1);
-    expect(told[0]).toContain("graphics context");
-  });
+test("keys and pointer move the camera; a click chooses; all of it ends with the signal", () => {
+  const box = document.createElement("div");
+  const end = new AbortController();
+  let pose: Pose = { target: [0, 0, 0], yaw: 0, pitch: 0.4, distance: 10 };
+  const said: unknown[] = [];
+  const acts = {
+    pose: () => pose,
+    turn: (next: Pose) => {
+      pose = next;
+    },
+    unit: () => 0.1,
+    reset: () => said.push("reset"),
+    over: (at: unknown) => said.push(at),
+    choose: (x: number, y: number) => said.push([x, y]),
+  };
+  listenScene(box, acts, end.signal);
+  const key = (name: string) =>
+    box.dispatchEvent(new KeyboardEvent("keydown", { key: name, cancelable: true }));
+  key("ArrowLeft");
+  expect(pose.yaw).toBeLessThan(0);
+  key("+");
+  expect(pose.distance).toBeLessThan(10);
+  key("0");
+  expect(said).toEqual(["reset"]);
+  end.abort();
+  key("0");
+  expect(said).toEqual(["reset"]);
 });
 
-describe("why there is no scene", () => {
-  const el = () => document.createElement("div");
-  const never = new AbortController().signal;
-  const palette = () => PALETTE;
-  const handles = { renderer: "IPY_MODEL_r", camera: "IPY_MODEL_c" };
-
-  function webgl(name: string | null) {
-    const gl = {
-      getExtension: () => ({ UNMASKED_RENDERER_WEBGL: 1, loseContext: () => {} }),
-      getParameter: () => name,
-    };
-    vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation((() =>
-      name === null ? null : gl) as never);
-  }
-
-  const tries = (parts: Parameters<typeof openKit>[1]) => openKit(el(), parts, palette, never);
-  const model = (obj: unknown) => ({
-    initPromise: Promise.resolve(),
-    obj,
-    get: () => null,
-    set: () => {},
+test("over the scene: names, neighbours and legends, each where there is something to say", () => {
+  const texts: string[] = [];
+  const ctx = new Proxy({} as Record<string, unknown>, {
+    get: (target, name) => {
+      if (name === "measureText") return (text: string) => ({ width: text.length * 6 });
+      if (name === "fillText") return (text: string) => texts.push(text);
+      if (name === "createLinearGradient") return () => ({ addColorStop: () => {} });
+      return target[name as string] ?? (() => {});
+    },
   });
-
-  test.each([
-    ["no widgets on the page", null, "no widgets"],
-    ["Python says why", { handles: { absent: "pip install it" }, widgets: null }, "pip install it"],
-    ["saved before there was one", { handles: {}, widgets: null }, "saved without"],
-  ])("%s", async (_, parts, said) => {
-    await expect(tries(parts)).rejects.toThrow(said);
-  });
-
-  test("no WebGL", async () => {
-    webgl(null);
-    expect(graphics()).toBeNull();
-    await expect(tries({ handles, widgets: null })).rejects.toThrow("WebGL");
-  });
-
-  test("no widget manager", async () => {
-    webgl("SwiftShader");
-    await expect(tries({ handles, widgets: null })).rejects.toThrow("widget manager");
-  });
-
-  test("no extension: the host resolves with a model that shows an error", async () => {
-    webgl("SwiftShader");
-    const widgets = { get_model: async () => ({}), create_view: async () => ({}) };
-    await expect(tries({ handles, widgets })).rejects.toThrow("extension");
-  });
-
-  test("a view that shows an error is taken away again", async () => {
-    webgl("SwiftShader");
-    const view = new FakeView();
-    view.renderer = null;
-    view.el.textContent = "it broke";
-    const widgets = { get_model: async () => model({}), create_view: async () => view };
-    await expect(tries({ handles, widgets })).rejects.toThrow("it broke");
-    expect(view.removed).toBe(1);
-  });
-
-  test("none: the classes are those of the objects, and the camera is a copy", async () => {
-    webgl("ANGLE (SwiftShader)");
-    const view = new FakeView();
-    const camera = new FakeCamera();
-    const objects: Record<string, unknown> = {
-      r: {},
-      c: camera,
-      s: new Node3(),
-      p: new (THREE.Points as never as new () => object)(),
-      g: {},
-      a: {},
-      m: {},
-      t: {},
-    };
-    const widgets = {
-      get_model: async (id: string) => model(objects[id]),
-      create_view: async () => view,
-    };
-    const names = {
-      ...handles,
-      scene: "s",
-      points: "p",
-      mesh: "m",
-      lines: "m",
-      geometry: "g",
-      position: "a",
-      material: "m",
-      texture: "t",
-    };
-    const kit = await tries({ handles: names, widgets });
-    expect(kit.three.Points).toBe(THREE.Points);
-    expect(kit.three.Group).toBe(THREE.Group);
-    expect(kit.software).toBe(true);
-    expect(kit.camera).not.toBe(camera);
-    expect(view.camera).toBe(kit.camera);
-  });
+  vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue(ctx as never);
+  const box = document.createElement("div");
+  const overlay = new Overlay(box, meta(2));
+  const moment = {
+    tokens: Int16Array.from([9, 0, 0, 8, 1, 0, 0, 9, 0, 0, 0, 9]),
+    norm: new Uint8Array(4),
+    heat: new Map([[1, {}]]),
+  } as unknown as Moment;
+  const look = {
+    colourBy: "norm",
+    shared: false,
+    visible: new Set([1]),
+    trails: [],
+    selected: null,
+  };
+  const written = {
+    shown: { a: moment, b: moment, t: 0, look: look as unknown as Look },
+    points: moment.tokens,
+    clusters: null,
+    hovered: 0,
+    range: null,
+    drawn: 0,
+    width: 900,
+    height: 500,
+    spot: (token: number) => (token < 3 ? ([100 * token + 50, 60] as const) : null),
+    place: () => null,
+  };
+  overlay.draw(PALETTE, written);
+  expect(texts).toEqual(expect.arrayContaining(["<s>", "cat", "dog", "its least", "its most"]));
+  expect(texts).not.toContain("7");
+  expect(texts.some((text) => text.includes("cosine"))).toBe(true);
+  texts.length = 0;
+  overlay.draw(PALETTE, { ...written, points: null });
+  expect(texts).not.toContain("<s>");
+  overlay.dispose();
+  expect(box.children).toHaveLength(0);
 });
