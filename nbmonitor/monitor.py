@@ -158,6 +158,7 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         optimizer: Any = None,
         total_steps: int | None = None,
         *,
+        tokenizer: Any = None,
         scheduler: Any = None,
         checkpoint: Callable[[], Any] | None = None,
         evaluate: Callable[[], Any] | None = None,
@@ -172,6 +173,8 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
             Source of learning rate and gradient norm (as the optimiser sees it).
         total_steps : int, optional
             For the progress bar and the time left.
+        tokenizer : optional
+            Of the model, so that tokens are shown with their texts.
         scheduler : torch.optim.lr_scheduler.LRScheduler, optional
             Of the optimiser: lets a viewer change the learning rate so that it lasts.
         checkpoint, evaluate : callable, optional
@@ -202,6 +205,7 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
             optimizer,
             total_steps,
             LoopSteering(scheduler=scheduler, save=checkpoint, evaluate=evaluate),
+            tokenizer=tokenizer,
         )
         return self
 

@@ -35,6 +35,8 @@ class PlainLoop:
         Optimiser steps that the loop is going to make, if known.
     controls
         What of it can be steered.
+    tokenizer
+        Of the model, if it has one.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class PlainLoop:
         optimizer: Any = None,
         total_steps: int | None = None,
         controls: LoopSteering | None = None,
+        *,
+        tokenizer: Any = None,
     ) -> None:
         self._session, self._optimizer, self._model = session, optimizer, model
         self._patches = Patches()
@@ -58,7 +62,9 @@ class PlainLoop:
             config["optimizer"] = type(optimizer).__name__
         controls = LoopSteering() if controls is None else controls
         controls.optimizer, controls.take = optimizer, self._take_evaluation
-        session.begin(Context(model, optimizer, total_steps, None, config), training=controls)
+        pad = getattr(tokenizer, "pad_token_id", None)
+        context = Context(model, optimizer, total_steps, pad, config, tokenizer=tokenizer)
+        session.begin(context, training=controls)
 
     def close(self) -> None:
         """Leave the optimiser as it was."""

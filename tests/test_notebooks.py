@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from nbmonitor import wire
+from nbmonitor import open_run, wire
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -64,7 +64,7 @@ def outputs(notebook, kind):
     return [o for c in notebook.cells for o in c.get("outputs", []) if kind in o.get("data", {})]
 
 
-@pytest.mark.parametrize("name", ["01_quickstart", "02_lora", "03_quality"])
+@pytest.mark.parametrize("name", ["01_quickstart", "02_lora", "03_quality", "04_parameters"])
 def test_is_kept_without_outputs(name):
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     nbformat.validate(notebook)
@@ -129,3 +129,21 @@ def test_quality(folder):
     said = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", []))
     assert verdict["text"] in said, "the page tells what summary() tells"
     assert {p["absent"] for p in state["panels"] if p["id"] in ("patterns", "reliability")} == {""}
+
+
+def test_parameters(folder):
+    notebook = executed("04_parameters", folder, steps_200=60)
+    runs = sorted((folder / "runs" / "parameters" / "nbmonitor").glob("*.sqlite"))
+    view = open_run(runs[-1])
+    steps = view.run.snapshots()
+    first, last = view.run.snapshot(steps[0]), view.run.snapshot(steps[-1])
+    view.close()
+    assert (steps[0], steps[-1]) == (0, 60)
+    assert len(steps) > 5
+    assert first.tokens.shape == last.tokens.shape == (2048, 3)
+    # What was an even cloud has found its directions.
+    assert sum(last.explained) > 2 * sum(first.explained)
+    assert " class" in last.texts
+    text = str(notebook)
+    assert "Warning" not in text
+    assert "(30522, 384)" in text or "not to be had here" in text
