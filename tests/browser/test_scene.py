@@ -34,7 +34,7 @@ for k in range(12):
 time.sleep(90)
 """
 PANEL = "[data-panel=parameters]"
-CANVAS = f"{PANEL} .nbm-scene canvas"
+CANVAS = f"{PANEL} .jupyter-threejs canvas"
 # How many of the picture's pixels are lit, and in how many colours.
 LOOK = """(selector) => {
     const from = document.querySelector(selector);

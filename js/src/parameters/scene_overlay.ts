@@ -51,7 +51,7 @@ export interface Written {
 export class Overlay {
   readonly #canvas = h("canvas", {
     style: "position:absolute;inset:0;width:100%;height:100%;pointer-events:none",
-    "aria-hidden": true,
+    "aria-hidden": "true",
   });
   readonly #meta: ParametersMeta;
   readonly #texts: readonly string[];
