@@ -271,7 +271,7 @@ class Notebook:
         """Wait until a condition holds."""
         until(condition, seconds, what)
 
-    def wait_saved(self, cell: int, seconds: float = 20) -> None:
+    def wait_saved(self, cell: int, seconds: float = 60) -> None:
         """Wait until the file holds an output of that cell."""
         until(lambda: self.saved().cells[cell].outputs, seconds, f"output {cell} in the file")
 
@@ -319,12 +319,12 @@ class Notebook:
             )
         )
 
-    def wait_step(self, least: int, seconds: float = 20, number: int = 0) -> int:
+    def wait_step(self, least: int, seconds: float = 40, number: int = 0) -> int:
         """Wait until a dashboard shows at least that step, and return what it shows."""
         until(lambda: self.step(number) >= least, seconds, f"step {least} on dashboard {number}")
         return self.step(number)
 
-    def expect_state(self, state: str, number: int = 0, seconds: float = 20) -> None:
+    def expect_state(self, state: str, number: int = 0, seconds: float = 40) -> None:
         """Wait until a dashboard says that it is in a state."""
         shown = self.dashboard(number).locator("[data-state]").first
         expect(shown).to_have_attribute("data-state", state, timeout=seconds * 1000)
