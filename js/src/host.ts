@@ -4,6 +4,7 @@
  */
 
 import type { AnyModel } from "@anywidget/types";
+import type { KeptJson } from "./kept";
 import type { Traits } from "./model";
 import type { Control } from "./wire.gen";
 
@@ -13,6 +14,8 @@ const LEFT_IN_COLAB = 20;
 export interface Synced extends Traits {
   history: DataView | null;
   autosave: boolean;
+  /** What viewers chose, as the kernel knew it when the page came; older notebooks lack it. */
+  kept?: KeptJson;
   /** Source of this module and of its style sheet: anywidget's own traits. */
   _esm?: string;
   _css?: string;
