@@ -327,7 +327,9 @@ def _tell_calibration(state: Mapping[str, Any], draft: _Draft) -> None:
     text = f"ECE {ece:.2g}"
     if drift:
         draft.told.add("calibration")
-        text += f", up {100 * drift['rise']:.0f} % from its best {drift['best_ece']:.2g}"
+        rise = drift.get("rise")
+        up = "up" if rise is None else f"up {100 * rise:.0f} %"
+        text += f", {up} from its best {drift['best_ece']:.2g}"
     draft.say(f"{text}.", "reliability", state.get("step"))
     if drift and not draft.ended:
         draft.do("Lower the learning rate: it grows overconfident")

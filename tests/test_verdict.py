@@ -8,6 +8,7 @@ import pytest
 
 from nbmonitor.evidence import open_alerts
 from nbmonitor.intervals import wilson
+from nbmonitor.trend import trends
 from nbmonitor.verdict import Course, Evidence, compose
 
 
@@ -137,6 +138,25 @@ def test_what_to_do_follows_the_trend(status: str, heading: str, loss: str, acti
     trend = {"exact_match": {"state": heading}, "cross_entropy": {"state": loss}}
     got = compose(Evidence(status=status, fixed=fixed(trend=trend)))
     assert got["action"] == action
+
+
+@pytest.mark.parametrize(
+    ("matches", "losses", "action"),
+    [  # risen and come to rest; rising still; hovering above 0 before the loss has moved
+        ([0.2, 0.5, 0.7, 0.8, 0.806, 0.802, 0.807, 0.804], [2, 1.5, 1, 0.9, 0.9, 0.9, 0.9, 0.9],
+         "Stop; use checkpoint-15200."),
+        ([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], [2, 1.8, 1.6, 1.4, 1.2, 1, 0.8, 0.6], "Go on."),
+        ([0, 0.02, 0.01, 0.02, 0.02, 0.03], [9, 9, 8.9, 9.2, 8.4, 8.6], ""),
+    ],
+)  # fmt: skip
+def test_the_advice_follows_from_the_evaluations(
+    matches: list[float], losses: list[float], action: str
+) -> None:
+    steps = [2000 * (i + 1) for i in range(len(matches))]
+    found = fixed(exact_match=matches[-1], trend=trends(steps, matches, losses, 1000))
+    assert compose(Evidence(status="running", fixed=found))["action"] == action
+    ended = compose(Evidence(status="finished", fixed=found))["action"]
+    assert ("Train longer" in ended) == (action == "Go on.")
 
 
 def test_a_best_that_was_not_saved_is_said_so() -> None:
