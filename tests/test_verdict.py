@@ -202,9 +202,42 @@ def test_alerts_are_told_by_gravity_and_not_twice() -> None:
     got = compose(Evidence(status="running", fixed=fixed(), alerts=alerts))
     texts = [clause["text"] for clause in got["clauses"]]
     assert texts[0] == "nonfinite found: nonfinite was 3."
-    assert texts[-3:] == ["gpu_idle found.", "throughput_drop found.", "1 more warnings are open."]
+    assert texts[-3:] == ["gpu_idle found.", "throughput_drop found.", "1 more warning is open."]
     assert not any("fixed_plateau" in text or "note" in text for text in texts)
     assert got["action"] == "Mend nonfinite; stop; use checkpoint-15200."
+
+
+def test_the_advice_of_a_warning_is_not_said_in_full_again() -> None:
+    """All of it stands with the alert, beside the verdict."""
+    advice = (
+        "Group examples of similar length (group_by_length=True), pack them (packing=True), or "
+        "pad to the longest of the batch."
+    )
+    padding = alert("padding_waste", action=advice)
+    got = compose(Evidence(status="running", fixed=fixed(), alerts=[padding]))
+    assert got["action"] == "Stop; use checkpoint-15200."
+    improving = fixed(trend={"exact_match": {"state": "improving"}})
+    got = compose(Evidence(status="running", fixed=improving, alerts=[padding]))
+    assert got["action"] == "Go on; group examples of similar length."
+    assert got["text"].count("roup examples") == 1
+    # A critical one is what the verdict is about.
+    grave = compose(Evidence(alerts=[padding | {"severity": "critical"}]))
+    assert grave["action"] == advice
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "action"),
+    [
+        ("Stop.", "Stop, and use the checkpoint nearest to step 40.", "Stop."),
+        ("Lower the learning rate tenfold.", "Lower the learning rate: x.",
+         "Lower the learning rate tenfold."),
+        ("Use checkpoint-5.", "Use checkpoint-50.", "Use checkpoint-5; use checkpoint-50."),
+        ("Stop, or set a rate.", "Set a rate.", "Stop, or set a rate; set a rate."),
+    ],
+)  # fmt: skip
+def test_the_same_advice_is_given_once(first: str, second: str, action: str) -> None:
+    alerts = [alert("a", "critical", action=first), alert("b", "critical", action=second)]
+    assert compose(Evidence(status="running", alerts=alerts))["action"] == action
 
 
 def test_without_a_fixed_set_the_losses_speak() -> None:
