@@ -20,7 +20,7 @@ from nbmonitor import packing, wire
 from nbmonitor.declarations import Declarations
 from nbmonitor.export import Archive, Exports, Held
 from nbmonitor.probe import Series
-from nbmonitor.record import ACTIVE, ENDED, Journal, Row, Tensor
+from nbmonitor.record import ACTIVE, ENDED, Journal, Row, Tensor, finite
 from nbmonitor.recorded import Recorded
 from nbmonitor.series import Column
 from nbmonitor.summary import Summarised
@@ -175,10 +175,14 @@ class Run(Exports, Recorded, Summarised):
     def put(
         self, key: str, step: int, array: NDArray[Any], meta: dict[str, Any] | None = None
     ) -> None:
-        """Set the latest value of a tensor."""
+        """Set the latest value of a tensor; NaN and infinities in its `meta` become None.
+
+        JSON has neither: one of them would keep the tensor from pages, files and notebooks.
+        """
+        meta = finite(meta or {})
         with self._lock:
             self._tensor_version += 1
-            self._tensors[key] = (self._tensor_version, (key, step, array, meta or {}))
+            self._tensors[key] = (self._tensor_version, (key, step, array, meta))
         self.changed.set()
 
     def event(
