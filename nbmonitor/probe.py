@@ -46,7 +46,8 @@ class Series:
     label
         For people. Empty: made from the key.
     unit
-        One of bytes, W, °C, %, s, tokens, tokens/s, samples/s, ratio, "" (dimensionless).
+        bytes, W, °C, %, s, tokens, ratio and "" (dimensionless) are written in their own way; any
+        other, such as tokens/s, samples/s or nats, is written behind the number.
     dtype
         How the Run keeps it; float64 for counters and for values that were logged.
     """
@@ -74,7 +75,8 @@ class Panel:
     span
         Columns of the twelve-column grid that it takes on a wide page.
     options
-        For the view; JSON.
+        For the view; JSON. `empty` is what a panel says while it waits for its first data, in
+        most views.
     """
 
     id: str
