@@ -267,6 +267,12 @@ class Notebook:
         until(whole, 10, "a whole notebook file")
         return books[0]
 
+    def saved_states(self) -> list[str]:
+        """States of the runs that the notebook on the disk holds."""
+        mime = "application/vnd.jupyter.widget-state+json"
+        models = self.saved().metadata.get("widgets", {}).get(mime, {}).get("state", {}).values()
+        return [m["state"]["status"]["state"] for m in models if "status" in m["state"]]
+
     def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait until a condition holds."""
         until(condition, seconds, what)
