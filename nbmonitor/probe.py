@@ -159,6 +159,8 @@ class Probe:
         For readers: what a measurement costs on the training thread.
     hears_repeats
         Whether `on_log` wants to hear, too, what repeats a value that the step itself carries.
+    absence
+        Why there is nothing to show after all, found while training; "" where there is.
     every_rank
         Whether it works on all processes of a distributed training; most on rank 0 alone.
     """
@@ -170,6 +172,7 @@ class Probe:
     cost: ClassVar[str] = ""
     hears_repeats: ClassVar[bool] = True
     every_rank: ClassVar[bool] = False
+    absence: str = ""
 
     def absent(self, context: Context) -> str:
         """Say why there is nothing to measure here, with what would change that, or ""."""
@@ -184,6 +187,11 @@ class Probe:
 
         Called after `on_begin` when a run is continued in a new process.
         """
+
+    def set_every(self, every: int) -> int:
+        """Measure every `every` steps from now on, because a viewer asks; return what it was."""
+        before, self.every = self.every, every
+        return before
 
     def on_batch(self, batch: Batch) -> None:
         """Look at a micro-batch on the training thread, before the forward pass."""

@@ -43,10 +43,10 @@ describe("the book", () => {
     const book = new AlertBook();
     live.event("alert", 40, raised("a"));
     expect(book.read(live.store).map((a) => a.id)).toEqual(["a"]);
-    live.event("alert", 50, raised("a", { severity: "critical", message: "worse" }));
+    live.event("alert", 50, raised("a", { message: "worse" }));
     expect(book.read(live.store)).toEqual([]);
     expect(book.all).toMatchObject([
-      { step: 40, raises: 1, severity: "critical", message: "worse" },
+      { step: 40, raises: 1, severity: "warning", message: "worse" },
     ]);
     live.event("alert", 60, { id: "a", state: "cleared", message: "no longer", title: "a" });
     expect(book.read(live.store)).toEqual([]);
@@ -54,6 +54,20 @@ describe("the book", () => {
     live.event("alert", 90, raised("a"));
     expect(book.read(live.store)).toHaveLength(1);
     expect(book.all).toMatchObject([{ open: true, cleared: null, step: 90, raises: 2 }]);
+  });
+
+  test("has news of one that has become graver, also for a viewer who had put it away", () => {
+    const live = new FakeLive();
+    const book = new AlertBook();
+    live.event("alert", 40, raised("a"));
+    const [alert] = book.read(live.store);
+    const away = new Set([dismissal(alert!)]);
+    live.event("alert", 50, raised("a", { severity: "critical" }));
+    expect(book.read(live.store)).toMatchObject([{ step: 40, severity: "critical" }]);
+    expect(asks(book.all[0]!, away)).toBe(true);
+    live.event("alert", 60, raised("a", { severity: "critical" }));
+    live.event("alert", 70, raised("a", { severity: "info" }));
+    expect(book.read(live.store)).toEqual([]);
   });
 
   test("takes alerts of older runs, which have a severity, a title and a message", () => {
