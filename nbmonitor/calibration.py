@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,14 @@ RISE = 0.20
 _LEAST = 0.01
 # Evaluations whose cross-entropy was at most this share above today's count for the best.
 _AS_GOOD = 0.05
+
+
+class Baseline(NamedTuple):
+    """The best calibrated of the evaluations that predicted as well as the last."""
+
+    step: int
+    ece: float
+    cross_entropy: float
 
 
 def expected_error(sums: NDArray[np.float64]) -> float:
@@ -47,36 +56,70 @@ def reliability(sums: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.vstack([count, means]).astype(np.float32)
 
 
-def drift(
-    history: Sequence[tuple[float | None, float | None]], predictions: int
-) -> dict[str, float] | None:
-    """Whether the last evaluation is worse calibrated than the best one, and by how much.
+def baseline(
+    history: Sequence[tuple[int, float | None, float | None]],
+) -> Baseline | None:
+    """Find the evaluation that the last one's calibration is measured by.
 
     A model that knows nothing is perfectly calibrated: it says 0.01 % and hits as often. So the
     best is looked for among the evaluations that predicted as well as the last, that is, with a
-    cross-entropy at most 5 % above its. The rise counts from 20 % on, if it is more than 0.01
-    and than what chance makes of so many predictions (two standard errors).
+    cross-entropy at most 5 % above its.
 
     Parameters
     ----------
     history
-        Cross-entropy and calibration error of every evaluation, oldest first.
+        Step, cross-entropy and calibration error of every evaluation, oldest first.
+
+    Returns
+    -------
+    Baseline or None
+        The least calibration error, of equals the earliest; None where the last evaluation has
+        no cross-entropy or no calibration error, or was the first.
+    """
+    known = [
+        Baseline(step, ece, loss)
+        for step, loss, ece in history
+        if loss is not None and ece is not None
+    ]
+    if len(known) < 2:
+        return None
+    now = known[-1]
+    if now.step != history[-1][0] or not math.isfinite(now.cross_entropy + now.ece):
+        return None
+    limit = now.cross_entropy * (1 + _AS_GOOD)
+    return min(
+        (b for b in known if b.cross_entropy <= limit and math.isfinite(b.ece)),
+        key=lambda b: b.ece,
+    )
+
+
+def drift(
+    ece: float | None, best: Baseline | None, predictions: int | None = None, part: float = 1.0
+) -> dict[str, Any] | None:
+    """Whether a calibration error lies above its baseline, and by how much.
+
+    It counts from 20 % on, if it is more than 0.01 and than what chance makes of so many
+    predictions (two standard errors).
+
+    Parameters
+    ----------
+    ece, best
+        Of the last evaluation, and its `baseline`.
     predictions
-        Tokens of the last one.
+        Tokens of the evaluation; None if unknown.
+    part
+        Of these limits, for a drift that is known of already.
 
     Returns
     -------
     dict or None
-        `rise` (ratio: 0.3 is 30 %) and `best_ece`, or None without drift.
+        `rise` (ratio: 0.3 is 30 %; None above an error of 0), `best_ece` and `best_step`, or
+        None without drift.
     """
-    known = [(loss, ece) for loss, ece in history if loss is not None and ece is not None]
-    if len(known) < 2 or predictions < 1:
+    if ece is None or best is None or predictions == 0:
         return None
-    loss, ece = known[-1]
-    if not (math.isfinite(loss) and math.isfinite(ece)):
+    chance = 2 * math.sqrt(0.25 / predictions) if predictions else 0.0
+    if ece - best.ece <= part * max(_LEAST, chance) or ece <= best.ece * (1 + part * RISE):
         return None
-    best = min(e for at, e in known if at <= loss * (1 + _AS_GOOD) and math.isfinite(e))
-    chance = 2 * math.sqrt(0.25 / predictions)
-    if ece - best <= max(_LEAST, chance) or ece <= best * (1 + RISE):
-        return None
-    return {"rise": (ece - best) / best if best > 0 else math.inf, "best_ece": best}
+    rise = (ece - best.ece) / best.ece if best.ece > 0 else None
+    return {"rise": rise, "best_ece": best.ece, "best_step": best.step}

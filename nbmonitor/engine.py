@@ -173,7 +173,7 @@ class Engine:
             msg = f"no probe {name!r} measures by steps here; these do: {known}"
             raise ValueError(msg)
         probe = by_steps[name]
-        before, probe.every = probe.every, every
+        before = probe.set_every(every)
         self._cadenced = any(p.every > 1 for p in self._host_probes)
         return before
 
@@ -382,7 +382,7 @@ class Engine:
         """Panels of all probes in order; a panel without its probe says why."""
         out = [panels.spec(panel, "", {}) for panel in self.extra_panels]
         for probe in self.probes:
-            absent = self._off.get(probe.name, "") or str(getattr(probe, "absence", ""))
+            absent = self._off.get(probe.name, "") or probe.absence
             reasons = {} if absent else self._guarded(probe, probe.unavailable) or {}
             out += [panels.spec(panel, absent, reasons) for panel in probe.panels]
         return sorted(out, key=lambda panel: panel["order"])

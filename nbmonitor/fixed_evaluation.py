@@ -54,7 +54,7 @@ def choose(probes: Iterable[Probe], data: Any, every: int | None, patterns: Any)
         given = {"eval_every": every, "patterns": patterns}
         extra = [name for name, value in given.items() if value is not None]
         if extra:
-            msg = f"{' and '.join(extra)} need a fixed set: fixed_eval=…"
+            msg = f"{' and '.join(extra)} given without a fixed set: pass fixed_eval=…, too"
             raise TypeError(msg)
         return
     for probe in probes:

@@ -24,9 +24,6 @@ from nbmonitor.patterns import Grid
 
 FAILING = 5
 TEXT = 400
-# Changes over a window of evaluations that count as none: points of a share, and a relative one.
-_SMALL_SHARE = 0.02
-_SMALL_LOSS = 0.02
 
 
 def finite(value: float | None) -> float | None:
@@ -69,10 +66,8 @@ def state(results: Sequence[Result], outcome: Outcome) -> dict[str, Any]:
     _, right, answered = share([v.exact for v in outcome.verdicts.values()])
     low, high = wilson(right, answered)
     top = best(results)
-    steps = [result.step for result in results]
-    losses = [result.cross_entropy for result in results]
-    flat = _SMALL_LOSS * abs(now.cross_entropy or 0.0)
-    history = [(result.cross_entropy, result.ece) for result in results]
+    steps, matches, losses, errors = zip(*results, strict=True)
+    calibrated = calibration.baseline(list(zip(steps, losses, errors, strict=True)))
     return {
         "n": answered or len(outcome.verdicts),
         "step": now.step,
@@ -92,13 +87,9 @@ def state(results: Sequence[Result], outcome: Outcome) -> dict[str, Any]:
             "cross_entropy": finite(top.cross_entropy),
             "by": "exact_match" if top.exact_match is not None else "cross_entropy",
         },
-        "trend": {
-            "exact_match": trend.trend(
-                steps, [result.exact_match for result in results], rising=True, small=_SMALL_SHARE
-            ),
-            "cross_entropy": trend.trend(steps, losses, rising=False, small=flat),
-        },
-        "drift": calibration.drift(history, outcome.tokens),
+        "trend": trend.trends(steps, matches, losses, answered),
+        "calibrated": None if calibrated is None else calibrated._asdict(),
+        "drift": calibration.drift(now.ece, calibrated, outcome.tokens),
         "evaluations": len(results),
         "proved": outcome.proved,
         "generated": outcome.generated,

@@ -68,9 +68,11 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
     Raises
     ------
     TypeError
-        If `trainer` is no Trainer or a keyword is unknown.
+        If `trainer` is no Trainer, a keyword is unknown, something among `probes` or `rules` is
+        none, `on_alert` can't be called, or `eval_every` or `patterns` lack a fixed set.
     ValueError
-        If `theme` is unknown, or a record of `fixed_eval` has no form that is known.
+        If `theme` is unknown, a name of a probe or rule is taken, `eval_every` is below 1, or a
+        record of `fixed_eval` has no form that is known.
     FileNotFoundError
         If `fixed_eval` is the path of no file.
 

@@ -63,6 +63,6 @@ class Pace:
             return steps
         cost = min(self._costs)
         step = (now - last[1] - spent) / (number - last[0])
-        wanted = cost / (SHARE * max(step, 1e-6) * self._least)
-        self.steps = min(_MOST, self._least * max(1, math.ceil(wanted)))
+        wanted = math.ceil(cost / (SHARE * max(step, 1e-6) * self._least))
+        self.steps = self._least * max(1, min(wanted, _MOST // self._least))
         return self.steps

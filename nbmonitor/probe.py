@@ -47,7 +47,8 @@ class Series:
     label
         For people. Empty: made from the key.
     unit
-        One of bytes, W, °C, %, s, tokens, tokens/s, samples/s, ratio, "" (dimensionless).
+        bytes, W, °C, %, s, tokens, ratio and "" (dimensionless) are written in their own way; any
+        other, such as tokens/s, samples/s or nats, is written behind the number.
     dtype
         How the Run keeps it; float64 for counters and for values that were logged.
     """
@@ -75,7 +76,8 @@ class Panel:
     span
         Columns of the twelve-column grid that it takes on a wide page.
     options
-        For the view; JSON.
+        For the view; JSON. `empty` is what a panel says while it waits for its first data, in
+        most views.
     """
 
     id: str
@@ -159,6 +161,8 @@ class Probe:
         For readers: what a measurement costs on the training thread.
     hears_repeats
         Whether `on_log` wants to hear, too, what repeats a value that the step itself carries.
+    absence
+        Why there is nothing to show after all, found while training; "" where there is.
     every_rank
         Whether it works on all processes of a distributed training; most on rank 0 alone.
     """
@@ -170,6 +174,7 @@ class Probe:
     cost: ClassVar[str] = ""
     hears_repeats: ClassVar[bool] = True
     every_rank: ClassVar[bool] = False
+    absence: str = ""
 
     def absent(self, context: Context) -> str:
         """Say why there is nothing to measure here, with what would change that, or ""."""
@@ -184,6 +189,11 @@ class Probe:
 
         Called after `on_begin` when a run is continued in a new process.
         """
+
+    def set_every(self, every: int) -> int:
+        """Measure every `every` steps from now on, because a viewer asks; return what it was."""
+        before, self.every = self.every, every
+        return before
 
     def on_batch(self, batch: Batch) -> None:
         """Look at a micro-batch on the training thread, before the forward pass."""

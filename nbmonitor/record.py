@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +17,23 @@ ENDED = frozenset({"finished", "interrupted", "failed"})
 Row = tuple[int, Mapping[str, float], float]
 # Key, step, values, meta.
 Tensor = tuple[str, int, NDArray[Any], dict[str, Any]]
+
+
+def finite(value: Any) -> Any:
+    """Return JSON with None in place of NaN and infinities, which it can't say.
+
+    Anything without one is returned as it is; what holds one is copied, never changed.
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        said = {key: finite(inner) for key, inner in value.items()}
+        return said if any(said[key] is not inner for key, inner in value.items()) else value
+    if isinstance(value, list | tuple):
+        items = [finite(inner) for inner in value]
+        changed = any(a is not b for a, b in zip(items, value, strict=True))
+        return items if changed else value
+    return value
 
 
 class Journal(Protocol):

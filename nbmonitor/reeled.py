@@ -17,7 +17,7 @@ from nbmonitor.parameters import export
 from nbmonitor.parameters.keepsake import Keepsakes
 from nbmonitor.parameters.snapshot import META, SNAPSHOT, Snapshot, read_meta, snapshot
 from nbmonitor.parameters.unpacked import Unpacked
-from nbmonitor.record import Tensor
+from nbmonitor.record import Tensor, finite
 from nbmonitor.reels import MEMORY, Film, Frame, Reels, is_for_page, is_reel
 
 
@@ -54,9 +54,10 @@ class Reeled:
 
         With `meta["reel"]`, every value is kept, by step: a *reel*. One that says `base` is a
         difference to the value at that step, which then stays as long as it does. With
-        `meta["page"]` False, it goes to no page.
+        `meta["page"]` False, it goes to no page. NaN and infinities in `meta` become None: JSON
+        has neither, and one of them would keep the tensor from pages, files and notebooks.
         """
-        tensor = (key, step, array, meta or {})
+        tensor = (key, step, array, finite(meta or {}))
         with self._lock:
             self._tensor_version += 1
             if is_reel(tensor):

@@ -5,6 +5,13 @@ two-sided at 5 %, with the exact distribution of its statistic where no two valu
 and the normal approximation with the correction for ties where some are. A plateau is more
 than a test that finds nothing: the change over the window (Theil-Sen slope times its length)
 has to be small, too. What is neither is left undecided: "too early".
+
+A trend over the window may be a thing of the past: of eight evaluations that rose three times
+and then stood still, the test finds a rise. So the newest five are asked as well. If they are a
+plateau by themselves, and the course bends where they begin, that is what holds. The bend is
+that of a straight line with one knot, fitted by least squares, its t-test one-sided at 5 %: of
+courses that go on rising in a straight line with noise, at most one in twenty is called a
+plateau for it.
 """
 
 from __future__ import annotations
@@ -18,10 +25,21 @@ from functools import cache
 from statistics import median
 from typing import Any
 
+import numpy as np
+
+from nbmonitor.intervals import wilson
+
 ALPHA = 0.05
 # With fewer evaluations not even five in a perfect row would be more than chance.
 LEAST = 5
 WINDOW = 8
+# Changes over a window that count as none: points of a share, and a part of a loss.
+SMALL_SHARE, SMALL_LOSS = 0.02, 0.02
+# A share that is so much above its first has begun to rise; from the other on, little is left.
+_BEGUN, _DONE = 0.1, 0.95
+_MOVING = ("improving", "regressing")
+# Student's t, one-sided at 5 %, by degrees of freedom: a window less the three of a bent line.
+_T = {3: 2.353, 4: 2.132, 5: 2.015}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +104,28 @@ def judge(
     return Judgement("too early", p, change)
 
 
+def _settled(window: Sequence[tuple[float, float]], *, rising: bool, small: float) -> bool:
+    """Whether what changed in a window did so before its newest `LEAST`, which are flat."""
+    freedom = len(window) - 3
+    newest = window[-LEAST:]
+    if freedom not in _T or _judged(newest, rising=rising, small=small).state != "plateau":
+        return False
+    # The median of slopes overlooks one that is still on its way, or has just left again.
+    level = median(value for _, value in newest)
+    if max(abs(newest[0][1] - level), abs(newest[-1][1] - level)) > small:
+        return False
+    steps, values = np.array(window).T  # (n,), (n,)
+    knot = newest[0][0]
+    x = (steps - knot) / (steps[-1] - steps[0] or 1.0)
+    bent = np.stack([np.ones_like(x), x, np.maximum(x, 0.0)], axis=1)  # (n, 3)
+    inverse = np.linalg.pinv(bent)  # (3, n)
+    _, before, bend = fit = inverse @ values
+    rest = values - bent @ fit
+    error = math.sqrt(float(rest @ rest) / freedom * float(inverse[2] @ inverse[2]))
+    slower = before * bend < 0 and abs(before + bend) < abs(before) / 2
+    return bool(slower and abs(bend) > _T[freedom] * error)
+
+
 def trend(
     steps: Sequence[int], values: Sequence[float | None], *, rising: bool, small: float
 ) -> dict[str, Any]:
@@ -116,7 +156,8 @@ def trend(
         return {"state": "too early", "since": None, "p": None, "test": "it was 0 all the time"}
     window = known[-WINDOW:]
     now = _judged(window, rising=rising, small=small)
-    if now.state == "too early" and len(window) > LEAST:
+    settled = now.state in _MOVING and _settled(window, rising=rising, small=small)
+    if settled or (now.state == "too early" and len(window) > LEAST):
         # A turn shows in the newest points first.
         window = known[-LEAST:]
         now = _judged(window, rising=rising, small=small)
@@ -127,11 +168,69 @@ def trend(
             earlier = known[start - 1 : start - 1 + len(window)]
             if _judged(earlier, rising=rising, small=small).state != now.state:
                 break
+            if now.state in _MOVING and _settled(earlier, rising=rising, small=small):
+                break
             if now.state == "plateau" and abs(known[start - 1][1] - known[-1][1]) > small:
                 break
             start -= 1
         since = int(known[start][0])
-    return {"state": now.state, "since": since, "p": now.p, "test": _words(window, now, small)}
+    words = _words(window, now, small)
+    if settled:
+        words += "; the change of before ended with them (t-test of a bend, at 5 %)"
+    return {"state": now.state, "since": since, "p": now.p, "test": words}
+
+
+def trends(
+    steps: Sequence[int],
+    matches: Sequence[float | None],
+    losses: Sequence[float | None],
+    examples: int | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Judge exact match and cross-entropy of a fixed set, the one in the light of the other.
+
+    A match that stands still before anything was learnt is not called a plateau but "too early".
+    Something was learnt where the newest matches all lie above the first, by a tenth in the
+    median (and by intervals that don't touch, where the number of examples is known); where the
+    match is 95 % or more; where the cross-entropy has fallen and come to rest; and where it rises.
+    If both stood still from the beginning, that is a plateau from `WINDOW` evaluations on.
+
+    Parameters
+    ----------
+    steps, matches, losses
+        All evaluations, oldest first; None where one has no such number.
+    examples
+        How many the set has.
+
+    Returns
+    -------
+    dict
+        `exact_match` and `cross_entropy`, as `trend` returns them.
+    """
+    known = [loss for loss in losses if loss is not None and math.isfinite(loss)]
+    small = SMALL_LOSS * abs(known[-1]) if known else 0.0
+    loss = trend(steps, losses, rising=False, small=small)
+    match = trend(steps, matches, rising=True, small=SMALL_SHARE)
+    shares = [share for share in matches if share is not None and math.isfinite(share)]
+    if match["state"] == "plateau" and not _begun(shares, examples):
+        fell = bool(known) and known[0] - known[-1] > small
+        over = loss["state"] == "plateau" or not known
+        if loss["state"] != "regressing" and not (over and (fell or len(shares) >= WINDOW)):
+            said = "nothing was learnt yet: the match has not left its first value"
+            match |= {"state": "too early", "since": None, "test": f"{said}; {match['test']}"}
+    return {"exact_match": match, "cross_entropy": loss}
+
+
+def _begun(shares: Sequence[float], examples: int | None) -> bool:
+    """Whether a share has risen above its first, or has little left to rise."""
+    first, newest = shares[0], shares[-LEAST:]
+    level = median(newest)
+    if level >= _DONE:
+        return True
+    apart = True
+    if examples:
+        low, _ = wilson(round(level * examples), examples)
+        apart = low > wilson(round(first * examples), examples)[1]
+    return apart and min(newest) > first and level - first >= _BEGUN
 
 
 def _judged(window: Sequence[tuple[float, float]], *, rising: bool, small: float) -> Judgement:

@@ -7,6 +7,7 @@ measured. It knows the shapes of the evidence (`Evidence`), and neither a Run no
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ _EXAMPLES = 5
 _WEAK, _CRITICAL, _WARNINGS = 3, 2, 2
 # More than this to do is read by nobody; warnings add to it only where there is next to nothing.
 _ACTIONS, _FEW = 3, 2
+# Where the first clause of an action ends, and where the next of several alternatives begins.
+_CLAUSE, _ALTERNATIVE = re.compile(r"[,;:(]"), re.compile(r" \(|; |, (?=or )")
 # Rules whose findings the sentences on fixed set, calibration and adapters tell already.
 _TOLD = {
     "fixed_plateau": "fixed",
@@ -94,11 +97,7 @@ class _Draft:
     def do(self, action: object) -> None:
         # Of advice in several sentences the first says what to do.
         text = str(action or "").strip().partition(". ")[0].rstrip(".")
-        if (
-            text
-            and len(self.actions) < _ACTIONS
-            and text.casefold() not in (a.casefold() for a in self.actions)
-        ):
+        if text and len(self.actions) < _ACTIONS and not any(_same(text, a) for a in self.actions):
             self.actions.append(text)
 
 
@@ -134,7 +133,9 @@ def compose(evidence: Evidence) -> dict[str, Any]:
     for alert in rest[-_WARNINGS:]:
         _tell_alert(alert, draft, whole=False)
     if len(rest) > _WARNINGS:
-        draft.say(f"{len(rest) - _WARNINGS} more warnings are open.", "alerts")
+        more = len(rest) - _WARNINGS
+        said = "warning is" if more == 1 else "warnings are"
+        draft.say(f"{more} more {said} open.", "alerts")
     if draft.clauses and evidence.fixed is None and not draft.actions:
         draft.do("Pass fixed_eval=… to learn how good the answers are")
     action = "; ".join(_following(a) if n else a for n, a in enumerate(draft.actions))
@@ -154,6 +155,20 @@ def _following(action: str) -> str:
     first = action.split(maxsplit=1)[0]
     plain = first[1:].islower() or len(first) == 1
     return action[0].lower() + action[1:] if plain else action
+
+
+def _same(action: str, other: str) -> bool:
+    """Whether two actions begin with the same advice: "Stop" and "Stop, and use checkpoint-5"."""
+    ours, theirs = (_CLAUSE.split(a, maxsplit=1)[0].casefold().split() for a in (action, other))
+    few = min(len(ours), len(theirs))
+    return ours[:few] == theirs[:few]
+
+
+def _brief(action: object) -> str:
+    """Of alternatives the first, without its particulars: all of them stand with the alert."""
+    text = str(action or "").strip()
+    first = _ALTERNATIVE.split(text, maxsplit=1)[0]
+    return first if " " in first else text
 
 
 def _percent(share: float) -> str:
@@ -183,7 +198,7 @@ def _tell_alert(alert: Mapping[str, Any], draft: _Draft, *, whole: bool) -> None
     draft.say(text, str(alert.get("panel") or "alerts"), window[-1])
     # What a warning advises is meant for a run that can still be changed.
     if whole or not draft.actions or (not draft.ended and len(draft.actions) < _FEW):
-        draft.do(alert.get("action"))
+        draft.do(alert.get("action") if whole else _brief(alert.get("action")))
 
 
 def _tell_fixed(state: Mapping[str, Any], draft: _Draft) -> None:
@@ -327,7 +342,9 @@ def _tell_calibration(state: Mapping[str, Any], draft: _Draft) -> None:
     text = f"ECE {ece:.2g}"
     if drift:
         draft.told.add("calibration")
-        text += f", up {100 * drift['rise']:.0f} % from its best {drift['best_ece']:.2g}"
+        rise = drift.get("rise")
+        up = "up" if rise is None else f"up {100 * rise:.0f} %"
+        text += f", {up} from its best {drift['best_ece']:.2g}"
     draft.say(f"{text}.", "reliability", state.get("step"))
     if drift and not draft.ended:
         draft.do("Lower the learning rate: it grows overconfident")

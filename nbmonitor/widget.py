@@ -16,6 +16,7 @@ import anywidget
 import traitlets as t
 
 from nbmonitor import kernel, wire
+from nbmonitor.choices import Choices
 from nbmonitor.colab import colab_mail
 from nbmonitor.controls import TENSOR as CONTROLS
 from nbmonitor.feed import page_tensor
@@ -30,7 +31,7 @@ PICTURE = "nbmonitor/picture"
 _NOT_BUILT = """export default { render({ el }) {
   el.textContent = "nbmonitor: the front end is not built; run `make build` in its repository";
 } }"""
-_FROM_PAGE = frozenset({"hello", "ack", "control", "detail"})
+_FROM_PAGE = frozenset({"hello", "ack", "control", "detail", "keep"})
 
 
 def _front_end(name: str, otherwise: str) -> str:
@@ -52,6 +53,8 @@ class MonitorWidget(anywidget.AnyWidget):
         Small state, replaced and never mutated; set by the flusher's thread.
     history
         Empty here: packed from the Run whenever a page asks for the widget's state.
+    kept
+        What viewers chose, for a page that comes later; empty here: made when asked for.
     picture_id
         Ties the static output to this widget.
     theme, autosave
@@ -74,6 +77,7 @@ class MonitorWidget(anywidget.AnyWidget):
         t.Dict(),
         to_json=lambda value, _widget: {name: reference(part) for name, part in value.items()},
     )
+    kept = _synced(t.Dict(), to_json=lambda _value, widget: widget._chosen())  # noqa: SLF001
 
     _bound: Run | None = None
     _flusher: Flusher
@@ -118,6 +122,7 @@ class MonitorWidget(anywidget.AnyWidget):
         """
         self._picture, self._describe = picture, describe
         self._displayed = False
+        self._choices = Choices()
         self._pump: Pump = Pump(None) if self.comm is None else shell_pump()
         if self.comm is not None:
             self._pump.adopt(str(self.comm.comm_id))
@@ -212,6 +217,9 @@ class MonitorWidget(anywidget.AnyWidget):
                 self._flusher.from_page(content)  # type: ignore[arg-type]
             if content["kind"] == "control":
                 self._control(content)  # type: ignore[arg-type]
+            elif content["kind"] == "keep":
+                # At once: a page that is reloaded asks for it in the next moment.
+                self._choices.take(content)  # type: ignore[arg-type]
             if not self._threaded:
                 self._flusher.flush()
 
@@ -234,6 +242,9 @@ class MonitorWidget(anywidget.AnyWidget):
 
     def _packed(self) -> bytes:
         return b"" if self._bound is None else self._bound.pack()
+
+    def _chosen(self) -> dict[str, Any]:
+        return {} if self._bound is None else self._choices.state()
 
     # ------------------------------------------------------------------ what a cell shows
 

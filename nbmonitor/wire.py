@@ -160,6 +160,15 @@ class Detail(TypedDict):
     points: int
 
 
+class Keep(TypedDict):
+    """What a viewer chose, for a page that comes later: an alert put away, messages or none."""
+
+    kind: Literal["keep"]
+    name: Literal["dismissed", "notify"]
+    id: str
+    on: bool
+
+
 class HistoryHeader(TypedDict):
     """Head of the `history` trait: magic, u32 length, this as JSON padded to 8, a frame.
 
@@ -177,7 +186,7 @@ class HistoryHeader(TypedDict):
 
 
 ToPage = Append | Put | Events
-FromPage = Hello | Ack | Control | Detail
+FromPage = Hello | Ack | Control | Detail | Keep
 
 
 @dataclass(frozen=True, slots=True)

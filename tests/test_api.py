@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nbmonitor
 
@@ -14,9 +15,14 @@ PUBLIC = [*TYPES, *FUNCTIONS]
 HEAVY = ["torch", "transformers", "peft", "pythreejs", "bqplot", "pandas", "PIL", "rich"]
 
 
-def python(code: str) -> str:
+def python(code: str, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env=os.environ | environment,
     )
     return done.stdout
 
@@ -39,15 +45,20 @@ def test_import_brings_in_nothing_heavy():
     assert not set(HEAVY) & set(loaded)
 
 
-def seconds(package: str) -> float:
-    return float(
-        python(
-            f"import time; t = time.perf_counter(); import {package}; print(time.perf_counter() - t)"
-        )
-    )
+def seconds(package: str, cache: Path) -> float:
+    """CPU time of an import in a process of its own, from compiled files in `cache`."""
+    code = f"import time; t = time.process_time(); import {package}; print(time.process_time() - t)"
+    # Set to the empty string, the variable is as good as unset.
+    return float(python(code, PYTHONPYCACHEPREFIX=str(cache), PYTHONDONTWRITEBYTECODE=""))
 
 
-def test_import_time():
-    """Side by side, so that a busy machine slows down both."""
-    ratios = [seconds("nbmonitor") / seconds("anywidget") for _ in range(5)]
-    assert statistics.median(ratios) <= 2.5, ratios
+def test_import_time(tmp_path):
+    """By CPU time, the least of several: other work on the machine only ever adds to it."""
+    packages = ("nbmonitor", "anywidget")
+    for package in packages:  # compiles
+        seconds(package, tmp_path)
+    least = dict.fromkeys(packages, float("inf"))
+    for _ in range(5):
+        for package in packages:
+            least[package] = min(least[package], seconds(package, tmp_path))
+    assert least["nbmonitor"] <= 2.5 * least["anywidget"], least

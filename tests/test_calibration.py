@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nbmonitor.calibration import BINS, drift, expected_error, reliability
+from nbmonitor.calibration import BINS, baseline, drift, expected_error, reliability
 from nbmonitor.capture.scoring import Sums, chunk_rows
 
 
@@ -116,18 +116,28 @@ def test_a_perfectly_calibrated_source_has_no_error():
     assert expected_error(wrong.bins.numpy()) > 0.1
 
 
+def drifted(history, predictions, part=1.0):
+    """Drift of the last of (cross-entropy, ECE), a hundred steps apart."""
+    steps = [(100 * (i + 1), *each) for i, each in enumerate(history)]
+    return drift(history[-1][1], baseline(steps), predictions, part)
+
+
 def test_drift_is_a_rise_over_the_best_of_those_that_predicted_as_well():
     learning = [(4.0, 0.001), (2.0, 0.05), (1.0, 0.06)]
-    assert drift(learning, 10_000) is None  # who knows nothing is calibrated
-    found = drift([*learning, (0.99, 0.09)], 10_000)
-    assert found == {"rise": pytest.approx(0.5), "best_ece": 0.06}
-    assert drift([*learning, (0.99, 0.071)], 10_000) is None  # 18 %
-    assert drift([*learning, (0.99, 0.09)], 300) is None  # chance makes that of 300
-    assert drift([(1.0, 0.001), (1.0, 0.002)], 10**6) is None  # twice nothing
-    assert drift([(1.0, 0.1)], 100) is None
-    assert drift([(1.0, 0.1), (math.nan, 0.4)], 10_000) is None
+    assert drifted(learning, 10_000) is None  # who knows nothing is calibrated
+    found = drifted([*learning, (0.99, 0.09)], 10_000)
+    assert found == {"rise": pytest.approx(0.5), "best_ece": 0.06, "best_step": 300}
+    assert drifted([*learning, (0.99, 0.071)], 10_000) is None  # 18 %
+    assert drifted([*learning, (0.99, 0.071)], 10_000, part=0.5) is not None  # one that stands
+    assert drifted([*learning, (0.99, 0.09)], 300) is None  # chance makes that of 300
+    assert drifted([*learning, (0.99, 0.09)], None) is not None  # of how many is not known
+    assert drifted([(1.0, 0.001), (1.0, 0.002)], 10**6) is None  # twice nothing
+    assert drifted([(1.0, 0.1)], 100) is None
+    assert drifted([(1.0, 0.1), (math.nan, 0.4)], 10_000) is None
+    assert drifted([(1.0, 0.1), (0.9, 0.1), (None, 0.4)], 10_000) is None
     overfit = [(1.0, 0.06), (1.2, 0.1), (1.6, 0.2)]
-    assert drift(overfit, 10_000)["best_ece"] == 0.06
+    assert drifted(overfit, 10_000)["best_ece"] == 0.06
+    assert drifted([(1.0, 0.0), (1.0, 0.2)], 10_000)["rise"] is None  # of nothing, no share
 
 
 def test_a_chunk_holds_a_row_of_any_vocabulary():

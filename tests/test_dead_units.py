@@ -134,6 +134,13 @@ def test_due():
     assert all(due(n, 20, 10) for n in range(20, 99, 20))
 
 
+@pytest.mark.parametrize("probe", [DeadUnits(), TokenEntropy()])
+def test_a_cadence_that_a_viewer_sets_spaces_the_measurements(probe):
+    assert probe.set_every(25) == 10
+    assert (probe.every, probe.spacing) == (1, 25)
+    assert [n for n in range(1, 80) if due(n, probe.every, probe.spacing)] == [24, 49, 74]
+
+
 @pytest.mark.parametrize(("count", "most", "width"), [(10, 20, 4), (100, 10, 5), (4096, 100, 64)])
 def test_strides_meet_all_columns(count, most, width):
     step = stride(count, most, width)

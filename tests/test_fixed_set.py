@@ -7,9 +7,17 @@ from datasets import Dataset, DatasetDict
 
 from nbmonitor.encoding import IGNORED, Encoder
 from nbmonitor.fixed_set import load
+from nbmonitor.probes.fixed_eval import FixedEval
 from tests.words import tokenizer
 
 PAIRS = [{"prompt": "a b =", "answer": " c"}, {"question": "d", "response": "e f"}]
+
+
+def test_every_series_of_the_fixed_evaluation_has_a_place():
+    """Keys that no panel names, in `keys` or its options, are shown among what is left over."""
+    named = {key for panel in FixedEval.panels for key in panel.keys}
+    named |= {str(value) for panel in FixedEval.panels for value in panel.options.values()}
+    assert {series.key for series in FixedEval.series} <= named
 
 
 def test_a_file_a_list_and_a_dataset_are_the_same(tmp_path):

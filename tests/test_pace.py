@@ -62,6 +62,12 @@ def test_the_pace_stays_in_sight_of_the_run(clock) -> None:
     assert measure(found, clock, 20, cost=5.0, step=0.001) == 1000
 
 
+def test_it_is_always_a_multiple_of_what_was_asked_for(clock) -> None:
+    found = Pace(300)
+    measure(found, clock, 300, cost=5.0, step=0.001)
+    assert measure(found, clock, 600, cost=5.0, step=0.001) == 900
+
+
 def test_what_a_viewer_has_set_stays(clock) -> None:
     found = Pace(10)
     measure(found, clock, 10, cost=1.0, step=0.01)

@@ -218,11 +218,28 @@ def test_a_packed_run_takes_small_tensors_along() -> None:
     run.put("fixed_eval/reliability", 3, bins, {"ece": 0.25})
     run.put("large/array", 3, np.zeros(20_000, np.float32))
     run.put("large/meta", 3, np.zeros(0, np.uint8), {"text": "x" * 70_000})
-    run.put("no/json", 3, np.zeros(0, np.uint8), {"value": float("nan")})
+    run.put("no/json", 3, np.zeros(0, np.uint8), {"value": {1, 2}})
     ((put, array),) = wire.unpack_tensors(run.pack())
     assert (put["key"], put["step"], put["meta"]) == ("fixed_eval/reliability", 3, {"ece": 0.25})
     np.testing.assert_array_equal(array, bins)
     assert wire.unpack_tensors(run.pack(tensors=False)) == []
+
+
+def test_what_json_cannot_say_does_not_keep_a_tensor_from_a_history() -> None:
+    run = Run()
+    nan, inf = float("nan"), float("inf")
+    given = {"rise": inf, "rows": [{"losses": [1.5, nan]}, {"losses": (2.0,)}], "text": "nan"}
+    run.put("insight/spikes", 3, np.zeros(0, np.uint8), given)
+    sound = {"ece": 0.25, "losses": [1.0, 2.0]}
+    run.put("fixed_eval/state", 3, np.zeros(0, np.uint8), sound)
+    puts = {put["key"]: put["meta"] for put, _ in wire.unpack_tensors(run.pack())}
+    assert puts["insight/spikes"] == {
+        "rise": None, "rows": [{"losses": [1.5, None]}, {"losses": [2.0]}], "text": "nan",
+    }  # fmt: skip
+    assert given["rise"] == inf  # what was given stays as it is
+    kept = run.tensor("fixed_eval/state")
+    assert kept is not None
+    assert kept[3] is sound  # and without a reason nothing is copied
 
 
 def test_tensors_do_not_crowd_out_the_rows() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nbmonitor.best import Result, best, nearest
-from nbmonitor.trend import mann_kendall, theil_sen, trend
+from nbmonitor.trend import mann_kendall, theil_sen, trend, trends
 
 
 def score(values):
@@ -69,6 +69,84 @@ def test_a_plateau_begins_where_the_rise_ended():
     found = told(rise + flat)
     assert found["state"] == "plateau"
     assert found["since"] in {500, 600}
+
+
+@pytest.mark.parametrize(
+    ("values", "rising"),
+    [
+        ([0.2, 0.5, 0.7, 0.8, 0.806, 0.802, 0.807, 0.804], True),
+        ([0.1, 0.2, 0.2, 0.5, 0.7, 0.8, 0.806, 0.802, 0.807, 0.804], True),
+        ([2.4, 1.9, 1.3, 0.9, 0.899, 0.905, 0.897, 0.9], False),
+        ([0.9, 0.7, 0.5, 0.4, 0.404, 0.4, 0.397, 0.399], True),  # what has fallen, too
+    ],
+)
+def test_a_rise_that_is_over_is_a_plateau(values, rising):
+    s, p = mann_kendall(values[-8:])
+    assert p < 0.05, s  # over the whole window there is a trend
+    found = told(values, rising=rising)
+    assert (found["state"], found["since"]) == ("plateau", 100 * (len(values) - 4))
+    assert "over the last 5" in found["test"]
+    assert "bend" in found["test"]
+
+
+def test_what_still_rises_is_no_plateau_for_being_slow():
+    # Under the limit in five evaluations, but ever on; and flat, but for the newest.
+    slow = [0.30, 0.304, 0.309, 0.313, 0.316, 0.321, 0.324, 0.329]
+    assert told(slow)["state"] == "improving"
+    late = [0.2, 0.5, 0.7, 0.8, 0.802, 0.801, 0.804, 0.86]
+    assert told(late)["state"] == "improving"
+
+
+def test_a_straight_rise_with_noise_is_seldom_called_over():
+    chance = np.random.default_rng(5)
+    rates = []
+    for change, noise in ((0.03, 0.005), (0.05, 0.01), (0.1, 0.02)):
+        line = 0.3 + change * np.arange(8) / 7
+        states = [told((line + noise * chance.normal(size=8)).tolist()) for _ in range(300)]
+        over = [s for s in states if "bend" in s["test"]]
+        rates.append(len(over) / 300)
+    assert max(rates) < 0.06, rates
+
+
+def test_what_rose_and_stopped_is_seldom_called_improving():
+    chance = np.random.default_rng(6)
+    course = np.array([0.3, 0.4, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6])
+    states = [told((course + 0.005 * chance.normal(size=9)).tolist())["state"] for _ in range(300)]
+    assert states.count("improving") < 15
+    assert states.count("plateau") > 250
+
+
+def judged(matches, losses, examples=None):
+    steps = [100 * (i + 1) for i in range(len(matches))]
+    return trends(steps, matches, losses, examples)["exact_match"]["state"]
+
+
+FALLING = [9.0, 8.1, 7.2, 6.3, 5.4, 4.5, 3.6, 2.7]
+UNDECIDED = [9.0, 9.0, 8.9, 9.05, 8.4, 8.6, 8.2, 8.5]
+FLAT = [2.0, 2.01, 1.99, 2.0, 2.0, 2.01, 2.0, 2.0]
+HOVER = [0.0, 0.02, 0.01, 0.02, 0.02, 0.03, 0.02, 0.02]
+RISEN = [0.0, 0.4, 0.41, 0.4, 0.41, 0.4, 0.41, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("matches", "losses", "examples", "state"),
+    [
+        (HOVER, FALLING, 100, "too early"),
+        (HOVER, UNDECIDED, 100, "too early"),
+        (HOVER[:6], FLAT[:6], 100, "too early"),  # it may not have begun
+        (HOVER, FLAT, 100, "plateau"),  # but not for ever
+        (HOVER[:6], [9.0, *FLAT[1:6]], 100, "plateau"),  # learnt, all but to answer
+        (HOVER, FALLING[::-1], 100, "plateau"),
+        (RISEN, UNDECIDED, 100, "plateau"),
+        (RISEN, UNDECIDED, None, "plateau"),
+        ([0.0, *[0.15] * 7], UNDECIDED, 20, "too early"),  # 3 of 20 are chance
+        ([0.98] * 8, UNDECIDED, 100, "plateau"),  # nothing is left to learn
+        (HOVER[:6], [None] * 6, 100, "too early"),
+        (HOVER, [None] * 8, 100, "plateau"),
+    ],
+)
+def test_what_was_not_learnt_yet_is_no_plateau(matches, losses, examples, state):
+    assert judged(matches, losses, examples) == state
 
 
 def test_a_turn_is_seen_in_the_newest():

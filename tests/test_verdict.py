@@ -8,6 +8,7 @@ import pytest
 
 from nbmonitor.evidence import open_alerts
 from nbmonitor.intervals import wilson
+from nbmonitor.trend import trends
 from nbmonitor.verdict import Course, Evidence, compose
 
 
@@ -139,6 +140,25 @@ def test_what_to_do_follows_the_trend(status: str, heading: str, loss: str, acti
     assert got["action"] == action
 
 
+@pytest.mark.parametrize(
+    ("matches", "losses", "action"),
+    [  # risen and come to rest; rising still; hovering above 0 before the loss has moved
+        ([0.2, 0.5, 0.7, 0.8, 0.806, 0.802, 0.807, 0.804], [2, 1.5, 1, 0.9, 0.9, 0.9, 0.9, 0.9],
+         "Stop; use checkpoint-15200."),
+        ([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], [2, 1.8, 1.6, 1.4, 1.2, 1, 0.8, 0.6], "Go on."),
+        ([0, 0.02, 0.01, 0.02, 0.02, 0.03], [9, 9, 8.9, 9.2, 8.4, 8.6], ""),
+    ],
+)  # fmt: skip
+def test_the_advice_follows_from_the_evaluations(
+    matches: list[float], losses: list[float], action: str
+) -> None:
+    steps = [2000 * (i + 1) for i in range(len(matches))]
+    found = fixed(exact_match=matches[-1], trend=trends(steps, matches, losses, 1000))
+    assert compose(Evidence(status="running", fixed=found))["action"] == action
+    ended = compose(Evidence(status="finished", fixed=found))["action"]
+    assert ("Train longer" in ended) == (action == "Go on.")
+
+
 def test_a_best_that_was_not_saved_is_said_so() -> None:
     best = {"step": 15_200, "exact_match": 0.82, "checkpoint": None}
     got = compose(Evidence(status="finished", fixed=fixed(best=best)))
@@ -182,9 +202,42 @@ def test_alerts_are_told_by_gravity_and_not_twice() -> None:
     got = compose(Evidence(status="running", fixed=fixed(), alerts=alerts))
     texts = [clause["text"] for clause in got["clauses"]]
     assert texts[0] == "nonfinite found: nonfinite was 3."
-    assert texts[-3:] == ["gpu_idle found.", "throughput_drop found.", "1 more warnings are open."]
+    assert texts[-3:] == ["gpu_idle found.", "throughput_drop found.", "1 more warning is open."]
     assert not any("fixed_plateau" in text or "note" in text for text in texts)
     assert got["action"] == "Mend nonfinite; stop; use checkpoint-15200."
+
+
+def test_the_advice_of_a_warning_is_not_said_in_full_again() -> None:
+    """All of it stands with the alert, beside the verdict."""
+    advice = (
+        "Group examples of similar length (group_by_length=True), pack them (packing=True), or "
+        "pad to the longest of the batch."
+    )
+    padding = alert("padding_waste", action=advice)
+    got = compose(Evidence(status="running", fixed=fixed(), alerts=[padding]))
+    assert got["action"] == "Stop; use checkpoint-15200."
+    improving = fixed(trend={"exact_match": {"state": "improving"}})
+    got = compose(Evidence(status="running", fixed=improving, alerts=[padding]))
+    assert got["action"] == "Go on; group examples of similar length."
+    assert got["text"].count("roup examples") == 1
+    # A critical one is what the verdict is about.
+    grave = compose(Evidence(alerts=[padding | {"severity": "critical"}]))
+    assert grave["action"] == advice
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "action"),
+    [
+        ("Stop.", "Stop, and use the checkpoint nearest to step 40.", "Stop."),
+        ("Lower the learning rate tenfold.", "Lower the learning rate: x.",
+         "Lower the learning rate tenfold."),
+        ("Use checkpoint-5.", "Use checkpoint-50.", "Use checkpoint-5; use checkpoint-50."),
+        ("Stop, or set a rate.", "Set a rate.", "Stop, or set a rate; set a rate."),
+    ],
+)  # fmt: skip
+def test_the_same_advice_is_given_once(first: str, second: str, action: str) -> None:
+    alerts = [alert("a", "critical", action=first), alert("b", "critical", action=second)]
+    assert compose(Evidence(status="running", alerts=alerts))["action"] == action
 
 
 def test_without_a_fixed_set_the_losses_speak() -> None:

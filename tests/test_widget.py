@@ -74,6 +74,25 @@ def test_only_known_messages_of_a_page_are_taken(bound) -> None:
     assert bound._flusher._heard is not None
 
 
+def test_what_viewers_chose_is_told_to_a_page_that_comes_later(bound) -> None:
+    def keep(item: str, name: str = "dismissed", *, on: bool = True) -> None:
+        bound._from_page(bound, {"kind": "keep", "name": name, "id": item, "on": on}, [])
+
+    assert bound.get_state("kept")["kept"] == {"dismissed": [], "notify": None}
+    for item in ("a#1", "b#1", "c#1"):
+        keep(item)
+    keep("b#1", on=False)
+    keep("", "notify", on=False)
+    keep("x", "unheard of")
+    bound._from_page(bound, {"kind": "keep"}, [])
+    assert bound.get_state("kept")["kept"] == {"dismissed": ["a#1", "c#1"], "notify": False}
+    for number in range(2000):
+        keep(f"d#{number}")
+    kept = bound.get_state("kept")["kept"]["dismissed"]
+    assert len(kept) == 1000
+    assert kept[-1] == "d#1999"
+
+
 def test_a_pump_that_fails_is_noted_once(bound, run, monkeypatch) -> None:
     monkeypatch.setattr(bound._pump, "reason", "switched off after OSError: x")
     bound.pump()

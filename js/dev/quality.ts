@@ -86,7 +86,7 @@ export function qualitySources(o: Options): Source[] {
       "train/loss_ema",
       "nats",
       (s) => 2.38 + 8.1 * Math.exp(-s / (o.total * 0.05)) + 2.2 * Math.exp(-s / (o.total * 0.37)),
-      "streaming CE",
+      "streaming loss",
     ),
     ...groups.map((g, i) =>
       one(

@@ -3,6 +3,7 @@
  * The tests and the replay page use it; it knows no drawing.
  */
 
+import { Keeper } from "../src/kept";
 import type { Link, Live, Source as PageSource, Traits } from "../src/model";
 import { Store } from "../src/store";
 import type { Control, Detail, RunEvent, SeriesSpec, Status } from "../src/wire.gen";
@@ -38,7 +39,7 @@ export class Replay implements Live {
   readonly #own: RunEvent[] = [];
   #bundle: PageSource | null = null;
   readonly #put = new Map<string, string>();
-  readonly kept = { dismissed: new Set<string>(), notify: null };
+  readonly kept = new Keeper();
   #snapshots = 0;
   #step = -1;
   #events = 0;

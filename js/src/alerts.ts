@@ -116,9 +116,12 @@ export class AlertBook {
     }
     // Told again while it holds: the same alert, with newer figures.
     const again = before?.open === true;
+    const severity = severityOf(data);
+    // What has become graver is news, also to a viewer who had put it away.
+    const graver = again && WEIGHT[severity] > WEIGHT[before.severity];
     return {
       id,
-      severity: severityOf(data),
+      severity,
       open: data.state !== "cleared",
       title,
       message: text(data.message) || text(data.text),
@@ -131,7 +134,7 @@ export class AlertBook {
       step: again ? before.step : step,
       time: again ? before.time : time,
       cleared: data.state === "cleared" ? step : null,
-      raises: (before?.raises ?? 0) + (again ? 0 : 1),
+      raises: (before?.raises ?? 0) + (again && !graver ? 0 : 1),
     };
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import type { AnyModel } from "@anywidget/types";
+import type { KeptJson } from "./kept";
 import type { SceneParts, Traits, Widgets } from "./model";
 import type { Control } from "./wire.gen";
 
@@ -15,6 +16,8 @@ export interface Synced extends Traits {
   autosave: boolean;
   /** The widgets of the 3D scene by name, as `IPY_MODEL_<id>`. */
   scene?: Record<string, string>;
+  /** What viewers chose, as the kernel knew it when the page came; older notebooks lack it. */
+  kept?: KeptJson;
   /** Source of this module and of its style sheet: anywidget's own traits. */
   _esm?: string;
   _css?: string;

@@ -77,9 +77,16 @@ export interface SceneParts {
 }
 
 /** What a viewer chose that outlives a view: a notebook renders the same model again and again. */
+export interface Choices {
+  readonly dismissed: ReadonlySet<string>;
+  readonly notify: boolean | null;
+}
+
+/** Where choices are kept, for all views of a model. */
 export interface Kept {
-  dismissed: ReadonlySet<string>;
-  notify: boolean | null;
+  readonly now: Choices;
+  put(next: Partial<Choices>): void;
+  onChange(fn: () => void, signal: AbortSignal): void;
 }
 
 export interface Live {

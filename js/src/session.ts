@@ -4,8 +4,9 @@
  */
 
 import { leaveInColab, type PageModel, scenePartsOf } from "./host";
+import { Keeper } from "./kept";
 import { LinkWatch } from "./link";
-import type { Kept, Live, SceneParts, Source, Traits } from "./model";
+import type { Live, SceneParts, Source, Traits } from "./model";
 import { Store } from "./store";
 import type { Control, Detail, FromPage, ToPage } from "./wire.gen";
 
@@ -15,7 +16,7 @@ const OVER = new Set(["finished", "interrupted", "failed"]);
 
 export class Session implements Live {
   readonly store = new Store();
-  readonly kept: Kept = { dismissed: new Set(), notify: null };
+  readonly kept: Keeper;
   readonly link: LinkWatch;
   readonly signal: AbortSignal;
   /** Whether the page came to a run that it was told the history of. */
@@ -31,6 +32,12 @@ export class Session implements Live {
   constructor(model: PageModel, signal: AbortSignal) {
     this.#model = model;
     this.signal = signal;
+    // The kernel hears one by one, so that two pages add to each other; the whole stays in
+    // the page, for the notebook that it saves.
+    this.kept = new Keeper(model.get("kept"), (changes, all) => {
+      for (const message of changes) this.#send(message);
+      model.set("kept", all);
+    });
     const trouble = this.#restore();
     this.restored = !this.store.empty;
     this.link = new LinkWatch(model, this.store, signal);

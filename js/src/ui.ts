@@ -3,7 +3,7 @@
  * one per mounted view, never synced to the kernel. Knows no panel and no series.
  */
 
-import type { Kept } from "./model";
+import type { Choices, Kept } from "./model";
 
 export type Range = "rolling" | "all" | readonly [number, number];
 export type Theme = "neon" | "light" | "auto";
@@ -47,6 +47,8 @@ interface Values {
 export type Topic = keyof Values;
 type Sets = "collapsed" | "logY" | "raw" | "dismissed";
 
+const KEPT = ["dismissed", "notify"] as const satisfies (keyof Choices)[];
+
 /** Rows that the rolling view shows. */
 export const ROLLING = 500;
 
@@ -70,10 +72,15 @@ export class UiState {
   #listeners = new Map<Topic, Set<() => void>>();
   readonly #kept: Kept | undefined;
 
-  /** `kept` outlives this view: what was chosen there before holds again, and is noted there. */
-  constructor(kept?: Kept) {
+  /** `kept` outlives this view, which ends with `signal`: what is chosen is noted there, and followed. */
+  constructor(kept?: Kept, signal?: AbortSignal) {
     this.#kept = kept;
-    if (kept) Object.assign(this.#values, kept);
+    if (!kept) return;
+    Object.assign(this.#values, kept.now);
+    const follow = () => {
+      for (const topic of KEPT) this.set(topic, kept.now[topic]);
+    };
+    if (signal) kept.onChange(follow, signal);
   }
 
   get<K extends Topic>(topic: K): Values[K] {
@@ -84,8 +91,9 @@ export class UiState {
     if (Object.is(this.#values[topic], value)) return;
     this.#values[topic] = value;
     if (topic === "range" && (value === "rolling" || value === "all")) this.#home = value;
-    if (this.#kept && (topic === "dismissed" || topic === "notify")) {
-      Object.assign(this.#kept, { [topic]: value });
+    const kept = KEPT.find((name) => name === topic);
+    if (kept && this.#kept && !Object.is(this.#kept.now[kept], value)) {
+      this.#kept.put({ [kept]: value });
     }
     for (const fn of [...(this.#listeners.get(topic) ?? [])]) fn();
   }

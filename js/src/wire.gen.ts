@@ -108,6 +108,14 @@ export interface Detail {
   points: number;
 }
 
+/** What a viewer chose, for a page that comes later: an alert put away, messages or none. */
+export interface Keep {
+  kind: "keep";
+  name: "dismissed" | "notify";
+  id: string;
+  on: boolean;
+}
+
 /** Head of the `history` trait: magic, u32 length, this as JSON padded to 8, a frame. After the frame, which takes `frame_bytes`, stand the bytes of each of `tensors`, padded to 8. Histories of older notebooks have neither of the two. */
 export interface HistoryHeader {
   generation: number;
@@ -121,4 +129,4 @@ export interface HistoryHeader {
 
 export type ToPage = Append | Put | Events;
 
-export type FromPage = Hello | Ack | Control | Detail;
+export type FromPage = Hello | Ack | Control | Detail | Keep;

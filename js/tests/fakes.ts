@@ -81,6 +81,10 @@ export class FakeModel {
     return this.traits[key];
   }
 
+  set<K extends keyof Synced>(key: K, value: Synced[K]) {
+    this.traits[key] = value;
+  }
+
   on(event: string, fn: Fn) {
     this.listeners.set(event, (this.listeners.get(event) ?? new Set()).add(fn));
   }

@@ -10,7 +10,7 @@ const FLOORS: readonly [floor: number, pattern: RegExp][] = [
   [0, /^(wire\.gen|assert|scale|format|paint)\.ts$/],
   [
     1,
-    /^(codec|chunk|series|splice|tensor|reels|thin|store|pack|frame|model|controls|alerts|details|ui)\.ts$/,
+    /^(codec|chunk|series|splice|tensor|reels|thin|store|pack|frame|model|controls|alerts|details|kept|ui)\.ts$/,
   ],
   [2, /^(view|host)\.ts$/],
   [2, /^(export|parameters)\//],

@@ -59,6 +59,11 @@ class DeadUnits(Probe):
         self._open = False
         self._pace = Pace(self.spacing)
 
+    def set_every(self, every: int) -> int:
+        """Space the measurements; asked it has to be at every step, to open its hooks in time."""
+        before, self.spacing = self.spacing, every
+        return before
+
     def absent(self, context: Context) -> str:
         """Look for MLPs that can be listened to."""
         if not hasattr(context.model, "named_modules"):

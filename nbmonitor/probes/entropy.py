@@ -85,6 +85,11 @@ class TokenEntropy(Probe):
         self._open = True
         return None
 
+    def set_every(self, every: int) -> int:
+        """Space the measurements; asked it has to be at every step, to open its hooks in time."""
+        before, self.spacing = self.spacing, every
+        return before
+
     def on_batch(self, batch: Batch) -> None:
         """Keep the labels of a micro-batch at hand; they tell which positions are predicted."""
         inputs = batch.inputs

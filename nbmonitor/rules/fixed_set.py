@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nbmonitor.calibration import Baseline, baseline, drift
 from nbmonitor.lookback import Lookback
 from nbmonitor.rule import Finding, Rule
-from nbmonitor.trend import trend
+from nbmonitor.trend import trends
 
 MATCH = "fixed_eval/exact_match"
 ENTROPY = "fixed_eval/cross_entropy"
@@ -23,6 +24,16 @@ def _state(seen: Lookback) -> Mapping[str, Any]:
     return meta if track is not None and meta.get("step") == track.last[0] else {}
 
 
+def _history(seen: Lookback, *keys: str) -> list[tuple[Any, ...]]:
+    """Step and values of every evaluation, None where one has no such number."""
+    columns = []
+    for key in keys:
+        rows = seen.finite(key)
+        columns.append(dict(zip(rows[0].astype(int).tolist(), rows[1].tolist(), strict=True)))
+    steps = sorted(set().union(*columns))
+    return [(step, *(column.get(step) for column in columns)) for step in steps]
+
+
 class FixedPlateau(Rule):
     """The exact match has stopped rising, and the cross entropy falls no more either."""
 
@@ -31,34 +42,25 @@ class FixedPlateau(Rule):
     every = 1
     calm = 1
     rest = 0
-    # A change over the window that counts as none: of the match, and as a share of the entropy.
-    small, small_entropy = 0.02, 0.01
     # A match from which on there is little left to gain.
     done = 0.95
 
     def look(self, seen: Lookback) -> Iterator[Finding]:
         """Ask the fixed evaluation for its own trends; without them, make the same test here."""
         state = _state(seen)
-        trends = state.get("trend") or self._trends(seen)
+        judged = state.get("trend")
+        if not judged:
+            steps, matches, losses = zip(*_history(seen, MATCH, ENTROPY), strict=True)
+            judged = trends(steps, matches, losses)
         key = MATCH if seen.rows(MATCH) else ENTROPY
-        found = trends.get(key.split("/")[1]) or {}
-        entropy = trends.get("cross_entropy") or {}
+        found = judged.get(key.split("/")[1]) or {}
+        entropy = judged.get("cross_entropy") or {}
         if found.get("state") != "plateau" or entropy.get("state") == "improving":
             return
         now, since, p = seen.last(key), found.get("since"), found.get("p")
         if now is not None:
             since = seen.step if since is None else int(since)
             yield self._tell(seen, key, (now, since, str(found.get("test", "")), p), state)
-
-    def _trends(self, seen: Lookback) -> dict[str, Any]:
-        out = {}
-        for key, rising in ((MATCH, True), (ENTROPY, False)):
-            rows = seen.finite(key, 64)
-            if rows.shape[1]:
-                small = self.small if rising else self.small_entropy * abs(float(rows[1, -1]))
-                steps, values = rows[0].astype(int).tolist(), rows[1].tolist()
-                out[key.split("/")[1]] = trend(steps, values, rising=rising, small=small)
-        return out
 
     def _tell(
         self,
@@ -89,7 +91,11 @@ class FixedPlateau(Rule):
 
 
 class CalibrationDrift(Rule):
-    """An expected calibration error well above its best, twice in a row."""
+    """An expected calibration error well above its best, twice in a row.
+
+    What "its best" is and how much is "well above" is what the fixed evaluation says, so that
+    the alert and the panel show the same numbers.
+    """
 
     name = "calibration_drift"
     keys = (ECE,)
@@ -97,49 +103,48 @@ class CalibrationDrift(Rule):
     every = 1
     calm = 2
     rest = 0
-    # Over the best, and at least so much in itself; evaluations in a row.
-    share, least, needed = 0.2, 0.02, 2
-    # Of the cross entropy over its best, too, for a warning.
-    risen = 0.02
+    # Evaluations in a row; and a cross entropy so much over its best, for a warning.
+    needed, risen = 2, 0.02
 
     def begin(self, seen: Lookback) -> None:
         """Forget the best."""
         del seen
-        self._best: tuple[float, int, float | None] | None = None
         self._lowest = math.inf
         self._over = 0
 
     def look(self, seen: Lookback) -> Iterator[Finding]:
-        """Compare with the best so far, and with what became of the cross entropy."""
+        """Compare with the baseline, and with what became of the cross entropy."""
         step, now, _ = seen.tracks[ECE].last
         entropy = seen.last(ENTROPY)
-        if self._best is None or now < self._best[0]:
-            self._best = (now, step, entropy)
-        best, at, then = self._best
-        if entropy is not None and math.isfinite(entropy):
-            self._lowest = min(self._lowest, entropy)
-        part = 0.5 if self.opened else 1.0
-        over = now > best * (1 + part * self.share) and now > best + part * self.least
-        self._over = self._over + 1 if over else 0
-        if self._over < self.needed:
+        if entropy is None or not math.isfinite(entropy):
+            return
+        self._lowest = min(self._lowest, entropy)
+        state = _state(seen)
+        if state:
+            given = state.get("calibrated")
+            best = Baseline(**given) if given else None
+        else:
+            best = baseline(_history(seen, ENTROPY, ECE))
+        found = drift(now, best, state.get("tokens"), 0.5 if self.opened else 1.0)
+        self._over = 0 if found is None else self._over + 1
+        if best is None or found is None or self._over < self.needed:
             return
         # A model that knows nothing is well calibrated, and loses that when it begins to learn:
         # only a cross entropy above its own best as well makes it a fault.
-        worse = entropy is not None and entropy > self._lowest * (1 + self.risen)
-        rise = f"{100 * (now / best - 1):.0f} % above" if best > 0 else "up from"
-        told = "is not measured"
-        if entropy is not None and then is not None:
-            told = f"went from {then:.4g} to {entropy:.4g}"
+        worse = entropy > self._lowest * (1 + self.risen)
+        rise = "up from" if found["rise"] is None else f"{100 * found['rise']:.0f} % above"
         yield self.finding(
             "Calibration drifts",
-            f"ECE is {now:.3g} at step {step}, {rise} its best ({best:.3g} at step {at}), in "
-            f"{self._over} evaluations in a row; the cross entropy {told} meanwhile.",
+            f"ECE is {now:.3g} at step {step}, {rise} its best ({best.ece:.3g} at step "
+            f"{best.step}, of the evaluations that predicted as well), in {self._over} "
+            "evaluations in a row; the cross entropy went from "
+            f"{best.cross_entropy:.4g} to {entropy:.4g} meanwhile.",
             "Confidence outgrows accuracy: stop near the best checkpoint, finish with half the "
             "learning rate, or scale the temperature afterwards.",
             severity="warning" if worse else "info",
             key=ECE,
             panel="reliability",
-            window=(at, step),
+            window=(best.step, step),
             value=now,
         )
 

@@ -124,8 +124,8 @@ class GpuIdle(Rule):
                 f"{gpu.replace('/', ' ').upper()} is mostly idle",
                 f"Its median utilisation in the last {rows[2, -1] - rows[2, 0]:.0f} s is "
                 f"{now:.0f} %, while steps of {median(recent[1]):.3g} s were made.",
-                "It waits for data, or each batch is too small: more data loader workers, "
-                "tokenise beforehand, pin memory, a larger batch.",
+                "Use more data loader workers, tokenise beforehand, pin memory, or make the batch "
+                "larger; it waits for data, or each batch is too small.",
                 id=name,
                 key=f"{gpu}/utilization",
                 panel="gpu",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def new_path(directory: str | Path, name: str) -> Path:
     directory = Path(directory)
     while True:
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        path = directory / f"{stamp}-{slug(name)}-{secrets.token_hex(2)}{SUFFIX}"
+        path = directory / f"{stamp}-{slug(name)}-{os.urandom(2).hex()}{SUFFIX}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))

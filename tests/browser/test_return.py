@@ -202,4 +202,7 @@ def test_a_restarted_server_finds_the_kernel_and_all_pages_have_its_run_again(
         page.expect_state("interrupted")
     recorded = truth(server.files, "outlived")
     assert [difference(exported(page)[0], recorded) for page in (book, other)] == ["", ""]
+    for page in (book, other):
+        page.close()
+        page.forgive("Failed to fetch")  # JupyterLab's own requests, while no server was there
     server.close()

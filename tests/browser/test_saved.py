@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 
-import nbformat
 import pytest
 from browser.jupyter import HOSTS, IMPORTS
 
@@ -26,7 +25,7 @@ def test_a_saved_notebook_shows_the_finished_dashboard_without_a_kernel(
     book.expect_state("finished")
     book.wait_step(40)
     # The page saves by itself once the run is over.
-    book.wait_for(lambda: "finished" in widget_states(book.saved()), 15, "the final state saved")
+    book.wait_for(lambda: "finished" in book.saved_states(), 15, "the final state saved")
     outputs = book.saved().cells[1].outputs
     static = [
         o for o in outputs if "data-nbmonitor-static" in o.get("data", {}).get("text/html", "")
@@ -46,13 +45,6 @@ def test_a_saved_notebook_shows_the_finished_dashboard_without_a_kernel(
     again.expect_state("finished")
     assert again.wait_step(40) == 40
     assert not again.page.locator("[data-nbmonitor-static]").first.is_visible()
-
-
-def widget_states(book: nbformat.NotebookNode) -> list[str]:
-    """States of the runs that the saved notebook holds."""
-    kept = book.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {})
-    models = kept.get("state", {}).values()
-    return [m["state"]["status"]["state"] for m in models if "status" in m["state"]]
 
 
 def test_a_kernel_restart_keeps_what_the_page_has_and_says_so(notebook) -> None:

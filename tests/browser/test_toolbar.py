@@ -126,10 +126,13 @@ for step in range(120_000):
             text = legend.inner_text()
             step = re.search(r"step ([\d,]+)", text)
             if step:
-                values[int(step[1].replace(",", ""))] = float(text.split()[-1])
+                loss = re.search(r"^loss (\S+)$", text, re.MULTILINE)
+                assert loss, text
+                values[int(step[1].replace(",", ""))] = float(loss[1])
         return values
 
     # A bucket stands for some fifty steps: without the rows there would be two or three.
     book.wait_for(lambda: len(told()) == 10, 20, "a step of its own at each of ten places")
     assert "summary" not in legend.inner_text()
-    assert all(value == (step - 1) % 7 for step, value in told().items())
+    found = told()
+    assert found == {step: float((step - 1) % 7) for step in found}

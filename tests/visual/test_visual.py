@@ -20,6 +20,13 @@ chops = pytest.importorskip("PIL.ImageChops")
 BASELINE = Path(__file__).parent / "baseline"
 UPDATE = os.environ.get("NBMONITOR_UPDATE_VISUAL") == "1"
 PANELS = ("readouts", "loss", "eval_loss", "gpu", "host", "tokens", "lora", "metrics")
+QUALITY = {
+    "full": (
+        *("verdict", "alerts", "fixed_match", "reliability", "patterns"),
+        *("lora_truth", "gradients", "spikes"),
+    ),
+    "empty": ("verdict", "alerts", "reliability", "patterns", "spikes"),
+}
 # Share of pixels that may differ by more than DELTA of 255 in a channel.
 DELTA, SHARE = 48, 0.06
 
@@ -62,11 +69,26 @@ def test_views(address: str, browser: Any, theme: str) -> None:
     page.close()
 
 
+@pytest.mark.parametrize("theme", ["neon", "light"])
+@pytest.mark.parametrize("quality", list(QUALITY))
+def test_quality(address: str, browser: Any, quality: str, theme: str) -> None:
+    """Each panel of the Quality tab, filled and before anything was measured."""
+    page = browser.new_page(viewport={"width": 760, "height": 900}, reduced_motion="reduce")
+    page.goto(f"{address}?step=250&theme={theme}&quality={quality}&tab=quality")
+    for panel in QUALITY[quality]:
+        shown = page.locator(f"[data-panel={panel}]")
+        shown.scroll_into_view_if_needed()
+        page.wait_for_timeout(300)  # nothing is painted out of sight
+        _check(f"quality-{quality}-{panel}-{theme}", shown.screenshot())
+    page.close()
+
+
+@pytest.mark.parametrize("query", ["", "&quality=full&tab=quality", "&quality=empty&tab=quality"])
 @pytest.mark.parametrize("width", [480, 1400])
-def test_nothing_overflows(address: str, browser: Any, width: int) -> None:
+def test_nothing_overflows(address: str, browser: Any, width: int, query: str) -> None:
     """No panel is wider than the dashboard, and none lies over another."""
     page = browser.new_page(viewport={"width": width, "height": 900})
-    page.goto(f"{address}?step=250")
+    page.goto(f"{address}?step=250{query}")
     page.wait_for_timeout(500)
     boxes = [p.bounding_box() for p in page.locator("[data-panel]:visible").all()]
     assert boxes

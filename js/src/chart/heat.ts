@@ -20,6 +20,32 @@ export function heatExtent(rows: readonly Window[]): Extent | null {
   return all;
 }
 
+/** Values looked at to find where the scale begins: enough for a part in a hundred. */
+const LOOKS = 4000;
+/** Part of the values that may lie under the scale, and decades of it that are worth that. */
+const UNDER = 0.02;
+const DECADE = 1;
+
+/**
+ * Extent of logarithms for a scale of colours. A few values far under all others, such as those
+ * of a last step at a learning rate of nearly nothing, would leave one colour to the rest: the
+ * scale begins above them.
+ */
+export function logExtent(rows: readonly Window[]): Extent | null {
+  const whole = heatExtent(rows);
+  if (!whole) return null;
+  const every = Math.ceil(rows.reduce((n, row) => n + row.n, 0) / LOOKS);
+  const seen: number[] = [];
+  let at = 0;
+  for (const { mean, n } of rows) {
+    for (let i = 0; i < n; i++)
+      if (at++ % every === 0 && Number.isFinite(mean[i])) seen.push(mean[i]!);
+  }
+  seen.sort((a, b) => a - b);
+  const low = seen[Math.floor(seen.length * UNDER)] ?? whole[0];
+  return low - whole[0] > DECADE ? [low, whole[1]] : whole;
+}
+
 /** One pixel per value: columns are points of the longest row, NaN is transparent. */
 function pixels(rows: readonly Window[], extent: Extent, stops: readonly string[]): ImageData {
   const columns = Math.max(1, ...rows.map((row) => row.n));

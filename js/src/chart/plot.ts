@@ -25,6 +25,7 @@ import { markers } from "./markers";
 import type { Drawn } from "./phases";
 import { type Dot, dots, glow, nonfinite } from "./plugins";
 import { visibleRange, wholeRange } from "./range";
+import { spotlight } from "./spotlight";
 import { fillTip, makeTip } from "./tip";
 
 export interface PlotOptions {
@@ -289,6 +290,7 @@ export class Plot {
         setCursor: [(u) => this.#pointed(u)],
       },
       plugins: [
+        ...(bare ? [] : [spotlight(ui, palette)]),
         markers(
           () => live.store.events,
           palette,

@@ -22,7 +22,7 @@ interface State {
   cross_entropy?: number | null;
   best?: { step: number; exact_match: number; checkpoint?: string | null } | null;
   trend?: Record<string, Trend | undefined>;
-  drift?: { rise: number; best_ece: number } | null;
+  drift?: { rise: number | null; best_ece: number } | null;
   seconds?: number | null;
   share_of_training?: number | null;
 }
@@ -78,7 +78,8 @@ export function factsOf(store: Store, keys: readonly string[]): Fact[] {
   }
   if (loss && drift) {
     const title = `best ECE ${short(drift.best_ece)}`;
-    add(`ECE ${withUnit(drift.rise, "ratio")} over its best`, title, "warn");
+    const rise = known(drift.rise) ? `${withUnit(drift.rise, "ratio")} ` : "";
+    add(`ECE ${rise}over its best`, title, "warn");
   }
   if (loss && known(state.seconds)) {
     const share = known(state.share_of_training)

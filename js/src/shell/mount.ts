@@ -22,7 +22,7 @@ export function mountDashboard(el: HTMLElement, live: Live, signal: AbortSignal)
   const root = h("div", { class: "nbmonitor", "data-theme": "neon" });
   el.append(root);
   signal.addEventListener("abort", () => root.remove(), { once: true });
-  const ui = new UiState(live.kept);
+  const ui = new UiState(live.kept, signal);
   const loop = new FrameLoop(signal);
   let colors: Palette | null = null;
   const palette = () => {

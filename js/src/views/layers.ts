@@ -2,7 +2,7 @@
 
 import { told } from "../chart/crosshair";
 import type { Source } from "../chart/data";
-import { drawAxes, drawHeat, type Frame, heatExtent } from "../chart/heat";
+import { drawAxes, drawHeat, type Frame, heatExtent, logExtent } from "../chart/heat";
 import { type Choice, type Choices, choicesOf, layerRows } from "../chart/layers";
 import { Plot } from "../chart/plot";
 import { visibleRange } from "../chart/range";
@@ -74,12 +74,8 @@ const layers: View = {
 
     const note = h("span");
     const [low, bar, high] = [h("span"), h("i"), h("span")];
-    const legend = h(
-      "div",
-      { class: "nbm-legend" },
-      note,
-      h("span", { class: "nbm-scale" }, low, bar, high),
-    );
+    const ends = h("span", { class: "nbm-scale" }, low, bar, high);
+    const legend = h("div", { class: "nbm-legend" }, note, ends);
     ctx.tools.before(legend);
     const map = h("div", { class: "nbm-plot" });
     const host = h("div", { class: "nbm-plot" });
@@ -171,7 +167,10 @@ const layers: View = {
       if (!view || !context) return;
       const raw = rows.map((row) => row.window(view[0], view[1], Math.max(16, pic.width / 2)));
       const windows = log() ? raw.map(logarithmic) : raw;
-      const extent = heatExtent(windows) ?? [0, 1];
+      const whole = heatExtent(windows);
+      const extent = (log() ? logExtent(windows) : whole) ?? [0, 1];
+      // Rows, and nothing in them that could be drawn: a scale would be made up.
+      ends.hidden = !whole;
       const left = 14 + 7 * Math.max(2, ...rows.map((row) => row.spec.key.length));
       frame = { left, top: 4, width: pic.width - left - 10, height: pic.height - 26 };
       drawHeat(context, ctx.palette(), frame, windows, view, extent);
@@ -183,7 +182,7 @@ const layers: View = {
         view,
       );
       const [least, most] = log() ? extent.map((v) => 10 ** v) : extent;
-      setText(low, short(least!));
+      setText(low, `${whole && whole[0] < extent[0] ? "≤ " : ""}${short(least!)}`);
       setText(high, short(most!));
       scale(ctx.palette().heat);
       const last = rows[rows.length - 1]?.last();
@@ -230,6 +229,7 @@ const layers: View = {
         legend.hidden = kind.hidden = scaled.hidden = none;
         if (none) return;
         if (asLines) {
+          ends.hidden = false;
           plot.lines = rows;
           setText(low, rows[0]?.spec.label ?? "");
           setText(high, rows[rows.length - 1]?.spec.key ?? "");

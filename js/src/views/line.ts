@@ -182,7 +182,7 @@ const MOST = 8;
 export function namesOf(lines: readonly Source[]): string[] {
   const own = lines.map(({ spec }) => keyLabel(spec.key));
   return lines.map(({ spec: { key } }, i) => {
-    if (key === `${LOSS}_ema`) return "streaming CE";
+    if (key === `${LOSS}_ema`) return "streaming loss";
     const alone = own.indexOf(own[i]!) === own.lastIndexOf(own[i]!);
     const parts = key.split("/");
     if (alone || parts.length < 3) return own[i]!;

@@ -231,7 +231,10 @@ const patterns: View = {
       const text = JSON.stringify([meta.patterns, meta.bins]);
       if (text === shape) return;
       shape = text;
-      const heads = ["", ...(meta.bins ?? []), "ALL"].map((bin) => h("th", { scope: "col" }, bin));
+      const bins = (meta.bins ?? []).map((bin) =>
+        h("th", { scope: "col", title: bin }, bin.replace(/000\b/g, "k")),
+      );
+      const heads = [h("th", { scope: "col" }), ...bins, h("th", { scope: "col" }, "ALL")];
       head.replaceChildren(h("tr", {}, ...heads));
       body.replaceChildren(
         ...places.map((row) => {

@@ -80,10 +80,12 @@ function tokensOf(row: Row, most: number, stops: readonly string[]): HTMLElement
   return box;
 }
 
-function rowOf(row: Row, most: number, stops: readonly string[]): HTMLElement {
+/** `placed`: whether other rows of the spike tell where they come from. */
+function rowOf(row: Row, most: number, stops: readonly string[], placed: boolean): HTMLElement {
   const mean = meanOf(row);
   const index = row.dataset_index;
-  const where = finite(index) ? `dataset #${grouped(index)}` : "place in the dataset not known";
+  const unknown = placed ? "place in the dataset not known" : "";
+  const where = finite(index) ? `dataset #${grouped(index)}` : unknown;
   const { from_token: from = 0, of_tokens: of = 0, tokens = [] } = row;
   const part =
     of > tokens.length ? `tokens ${from + 1}–${from + tokens.length} of ${grouped(of)}` : "";
@@ -118,7 +120,8 @@ const spikes: View = {
     const list = h("div", { class: "nbm-spikes", role: "group", "aria-label": "Loss spikes" });
     const rows = h("ol", { class: "nbm-spike-rows", tabindex: 0 });
     const scale = h("span", { class: "nbm-scale" }, h("span", {}, "0"), h("i"), h("span"));
-    const note = h("div", { class: "nbm-note" }, "loss of each token ", scale);
+    const unplaced = h("span", {}, " · which rows of the dataset they are is not known");
+    const note = h("div", { class: "nbm-note" }, "loss of each token ", scale, unplaced);
     const hint = String(
       ctx.spec.options.empty ??
         "no loss spike so far: the rows of the worst ones are kept here, with the loss of each token",
@@ -172,7 +175,9 @@ const spikes: View = {
         const most = extentOf(losses)?.[1] || 1;
         const { heat } = ctx.palette();
         const sorted = [...(spike.rows ?? [])].sort((a, b) => order(b) - order(a));
-        rows.replaceChildren(...sorted.map((row) => rowOf(row, most, heat)));
+        const placed = sorted.some((row) => finite(row.dataset_index));
+        unplaced.hidden = placed || sorted.length === 0;
+        rows.replaceChildren(...sorted.map((row) => rowOf(row, most, heat, placed)));
         if (sorted.length === 0) {
           const why = spike.reason || "the batch of this step was not kept";
           rows.append(h("li", { class: "nbm-note" }, why));

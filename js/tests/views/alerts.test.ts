@@ -2,9 +2,12 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { AlertBook, asks, counted, dismissal } from "../../src/alerts";
+import { Keeper } from "../../src/kept";
+import { Session } from "../../src/session";
 import { mountAlarm } from "../../src/shell/alarm";
 import { UiState } from "../../src/ui";
 import alerts from "../../src/views/alerts";
+import { FakeModel } from "../fakes";
 import { FakeLive } from "../live";
 import { mounted } from "./mounted";
 import { fakeCanvas, runFrames } from "./page";
@@ -40,10 +43,10 @@ describe("the book", () => {
     const book = new AlertBook();
     live.event("alert", 40, raised("a"));
     expect(book.read(live.store).map((a) => a.id)).toEqual(["a"]);
-    live.event("alert", 50, raised("a", { severity: "critical", message: "worse" }));
+    live.event("alert", 50, raised("a", { message: "worse" }));
     expect(book.read(live.store)).toEqual([]);
     expect(book.all).toMatchObject([
-      { step: 40, raises: 1, severity: "critical", message: "worse" },
+      { step: 40, raises: 1, severity: "warning", message: "worse" },
     ]);
     live.event("alert", 60, { id: "a", state: "cleared", message: "no longer", title: "a" });
     expect(book.read(live.store)).toEqual([]);
@@ -51,6 +54,20 @@ describe("the book", () => {
     live.event("alert", 90, raised("a"));
     expect(book.read(live.store)).toHaveLength(1);
     expect(book.all).toMatchObject([{ open: true, cleared: null, step: 90, raises: 2 }]);
+  });
+
+  test("has news of one that has become graver, also for a viewer who had put it away", () => {
+    const live = new FakeLive();
+    const book = new AlertBook();
+    live.event("alert", 40, raised("a"));
+    const [alert] = book.read(live.store);
+    const away = new Set([dismissal(alert!)]);
+    live.event("alert", 50, raised("a", { severity: "critical" }));
+    expect(book.read(live.store)).toMatchObject([{ step: 40, severity: "critical" }]);
+    expect(asks(book.all[0]!, away)).toBe(true);
+    live.event("alert", 60, raised("a", { severity: "critical" }));
+    live.event("alert", 70, raised("a", { severity: "info" }));
+    expect(book.read(live.store)).toEqual([]);
   });
 
   test("takes alerts of older runs, which have a severity, a title and a message", () => {
@@ -149,7 +166,7 @@ describe("the list", () => {
     await shown();
     expect(ids(el)).toEqual(["a"]);
     expect(document.activeElement?.getAttribute("aria-label")).toBe("Dismiss: a");
-    const kept = { dismissed: ui.get("dismissed"), notify: null };
+    const kept = new Keeper({ dismissed: [...ui.get("dismissed")] });
     expect(new UiState(kept).get("dismissed").size).toBe(1);
     live.event("alert", 50, raised("b", { state: "cleared" }));
     live.event("alert", 60, raised("b"));
@@ -161,12 +178,42 @@ describe("the list", () => {
 
 describe("what is kept", () => {
   test("outlives a view of the model", () => {
-    const kept = { dismissed: new Set<string>(), notify: null };
+    const kept = new Keeper();
     new UiState(kept).toggle("dismissed", "a#1");
     const next = new UiState(kept);
     expect([...next.get("dismissed")]).toEqual(["a#1"]);
     next.set("notify", false);
     expect(new UiState(kept).get("notify")).toBe(false);
+  });
+
+  test("is followed by another view of the model, as long as that lasts", () => {
+    const [kept, end] = [new Keeper(), new AbortController()];
+    const other = new UiState(kept, end.signal);
+    const ui = new UiState(kept, new AbortController().signal);
+    ui.toggle("dismissed", "a#1");
+    other.toggle("dismissed", "b#1");
+    expect([...ui.get("dismissed")]).toEqual(["a#1", "b#1"]);
+    end.abort();
+    ui.toggle("dismissed", "b#1");
+    expect([...other.get("dismissed")]).toEqual(["a#1", "b#1"]);
+  });
+
+  test("is told to the kernel one by one, and stays in the page as a whole", () => {
+    const model = new FakeModel({ kept: { dismissed: ["a#1"], notify: null } });
+    const end = new AbortController();
+    const { kept } = new Session(model.page, end.signal);
+    const ui = new UiState(kept, end.signal);
+    expect([...ui.get("dismissed")]).toEqual(["a#1"]);
+    ui.toggle("dismissed", "b#1");
+    ui.toggle("dismissed", "a#1");
+    ui.set("notify", false);
+    expect(model.sent.filter((m) => m.kind === "keep")).toEqual([
+      { kind: "keep", name: "dismissed", id: "b#1", on: true },
+      { kind: "keep", name: "dismissed", id: "a#1", on: false },
+      { kind: "keep", name: "notify", id: "", on: false },
+    ]);
+    expect(model.get("kept")).toEqual({ dismissed: ["b#1"], notify: false });
+    end.abort();
   });
 });
 

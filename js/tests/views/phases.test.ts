@@ -10,6 +10,7 @@ import { factsOf } from "../../src/chart/state";
 import { mountDashboard } from "../../src/shell/mount";
 import { panelOf, zoomOn } from "../../src/shell/places";
 import line, { namesOf } from "../../src/views/line";
+import { claimed } from "../../src/views/metrics";
 import type { RunEvent } from "../../src/wire.gen";
 import { FakeLive } from "../live";
 import { mounted, panel } from "./mounted";
@@ -97,7 +98,7 @@ describe("a line chart", () => {
     live.rows(spec(1, "train/loss_ema"), [3, 2.5, 2]);
     const el = await shown();
     const legend = () => el.querySelector(".nbm-legend")?.textContent;
-    expect(legend()).toBe("loss 1streaming CE 2");
+    expect(legend()).toBe("loss 1streaming loss 2");
     ui.toggle("raw", "loss");
     await shown();
     expect(legend()).toBe("1");
@@ -162,6 +163,22 @@ describe("a line chart", () => {
       "costs 4.21 s, 1.1 % of training",
     ]);
     expect(factsOf(live.store, ["train/loss"])).toEqual([]);
+    // Where the best is 0, there is no share of it.
+    live.put("fixed_eval/state", { drift: { rise: null, best_ece: 0 } });
+    expect(factsOf(live.store, ["fixed_eval/cross_entropy"]).map((f) => f.text)).toEqual([
+      "ECE over its best",
+    ]);
+  });
+
+  test("what it costs is told there, and is no metric that is left over", () => {
+    const live = new FakeLive();
+    const rest = panel("metrics", { keys: ["*"] });
+    const options = { cost: "fixed_eval/seconds", empty: "waiting for it" };
+    live.set("panels", [
+      rest,
+      panel("fixed_loss", { keys: ["fixed_eval/cross_entropy"], options }),
+    ]);
+    expect(claimed({ spec: rest, live })).toContain("fixed_eval/seconds");
   });
 
   test("finds the kept spike under a press, the nearest of several", () => {

@@ -350,6 +350,14 @@ describe("the loss spikes", () => {
     leave();
   });
 
+  test("rows that nobody can place say so once", async () => {
+    const { live, shown, leave } = mounted(spikes);
+    const rows = [row(0, [1], null), row(1, [2], null)];
+    live.put("insight/spikes", { spikes: [{ step: 1, loss: 4, rows }] });
+    expect((await shown()).textContent?.match(/not known/g)?.length).toBe(1);
+    leave();
+  });
+
   test("a loss that is no number is the worst, and is called what it is", async () => {
     const { live, shown, leave } = mounted(spikes);
     live.put("insight/spikes", { spikes: [...two, { step: 30, loss: "nan", usual: 2, rows: [] }] });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { logExtent } from "../../src/chart/heat";
 import {
   bytes,
   counted,
@@ -10,6 +11,7 @@ import {
   withUnit,
 } from "../../src/format";
 import { extentOf, logTicks, moved, padded, smoothed, stepTicks, ticks } from "../../src/scale";
+import type { Window } from "../../src/series";
 
 describe("numbers", () => {
   test.each([
@@ -65,4 +67,24 @@ test("smoothing passes NaN by and has no bias at the start", () => {
   expect(out[0]).toBeCloseTo(4);
   expect(out[1]).toBeNaN();
   expect(out[2]).toBeCloseTo(4);
+});
+
+describe("a scale of colours for logarithms", () => {
+  const row = (values: number[]) =>
+    ({ n: values.length, mean: new Float32Array(values) }) as unknown as Window;
+  const course = Array.from({ length: 100 }, (_, i) => -2 - i / 100);
+
+  test("reaches from end to end", () => {
+    expect(logExtent([row(course), row([Number.NaN])])?.map((v) => v.toFixed(2))).toEqual([
+      "-2.99",
+      "-2.00",
+    ]);
+    expect(logExtent([row([Number.NaN])])).toBeNull();
+  });
+
+  test("begins above a few that lie decades under all others", () => {
+    const [low, high] = logExtent([row([...course, -9])]) ?? [];
+    expect(low).toBeGreaterThan(-3);
+    expect(high).toBe(-2);
+  });
 });

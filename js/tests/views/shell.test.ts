@@ -3,8 +3,10 @@
 import { describe, expect, test } from "vitest";
 import { eventLook, eventText, nearby } from "../../src/chart/events";
 import { thinnedOut } from "../../src/chart/markers";
+import { marked } from "../../src/chart/spotlight";
 import type { Palette } from "../../src/paint";
 import { spans } from "../../src/shell/tabs";
+import { UiState } from "../../src/ui";
 import { took } from "../../src/views/readouts";
 import type { PanelSpec, RunEvent } from "../../src/wire.gen";
 
@@ -108,4 +110,14 @@ describe("markers", () => {
     expect([near.lines.length, near.more]).toEqual([3, 3]);
     expect(nearby(all, palette, 300, 5)).toBeNull();
   });
+});
+
+test("the steps that a viewer was sent to are marked until the zoom is left", () => {
+  const ui = new UiState();
+  ui.set("place", { window: [10, 20] });
+  expect(marked(ui)).toBeNull();
+  ui.set("range", [5, 25]);
+  expect(marked(ui)).toEqual([10, 20]);
+  ui.resetRange();
+  expect(marked(ui)).toBeNull();
 });
