@@ -11,25 +11,22 @@ import { VIEW_KEY } from "./basis";
 import { atFirst, type Chosen, chosenAt } from "./chosen";
 import { explainIn } from "./explainer";
 import { Film, type Shot } from "./film";
-import { FilterBox } from "./filterbox";
 import { thresholdOf, visibleIds } from "./filters";
-import { LookBox } from "./lookbox";
 import { Magnified } from "./magnified";
-import { MatrixBox } from "./matrixbox";
 import { Player } from "./player";
 import type { Frame } from "./reel";
+import { Side } from "./side";
 import type { Look, MatrixMeta, ParametersMeta, Picked } from "./stage";
 import { Stages } from "./stages";
-import { MOST_TRAILS, TokenBox } from "./tokenbox";
+import { MOST_TRAILS } from "./tokenbox";
 import { type Stop, stopsOf } from "./tour";
 import { TourBox } from "./tourbox";
-import { aboutText, basisText, emptyText, factsText, phaseAt, readMeta } from "./words";
+import { aboutText, emptyText, factsText, phaseAt, readMeta } from "./words";
 
 export const META_KEY = "parameters/meta";
 
 /** The most time that one frame may take of playback: after a stall it goes on from where it was. */
 const LONGEST_MS = 200;
-const NO_STATS = new Float32Array(0);
 
 export class ParametersPanel {
   readonly #ctx: ViewContext;
@@ -41,10 +38,7 @@ export class ParametersPanel {
   readonly #film: Film;
   readonly #stages: Stages;
   readonly #bar: Bar;
-  readonly #look: LookBox;
-  readonly #filterBox: FilterBox;
-  readonly #tokens: TokenBox;
-  readonly #matrices: MatrixBox;
+  readonly #side: Side;
   readonly #magnified: Magnified;
   readonly #asker: Asker;
   readonly #tour: TourBox;
@@ -101,33 +95,6 @@ export class ParametersPanel {
       dirty: this.#dirty,
       signal,
     });
-    this.#look = new LookBox({
-      choose: (change) => this.#change({ choices: { ...this.#chosen.choices, ...change } }),
-      stage: (wanted) => {
-        this.#stages.want(wanted);
-        dirty();
-      },
-      fix: (on) => {
-        this.#film.fixed = on;
-        if (on && this.#film.stale) this.#asker.ask(VIEW_KEY);
-        this.#player.setSteps(this.#film.steps);
-        dirty();
-      },
-      reset: () => this.#stages.flyTo("reset"),
-      signal,
-    });
-    this.#filterBox = new FilterBox({
-      get: () => this.#chosen.filters,
-      set: (filters) => this.#change({ filters }),
-      palette,
-      signal,
-    });
-    this.#tokens = new TokenBox({
-      select: (token) => this.#select(token),
-      trail: (token) => this.#trail(token),
-      hues: () => palette().hues,
-      signal,
-    });
     const asker = new Asker(live, this.#dirty, signal);
     this.#asker = asker;
     this.#magnified = new Magnified({ live, asker, palette, dirty: this.#dirty, signal });
@@ -136,21 +103,44 @@ export class ParametersPanel {
       visit: (stop) => this.#visit(stop),
       signal,
     });
-    this.#matrices = new MatrixBox({
-      choose: (matrix) => this.#goTo(matrix),
-      ask: (matrix) => this.#magnified.ask(matrix),
-      answer: (matrix) => this.#magnified.answer(matrix),
-      visible: (id) => this.#visible.has(id),
-      signal,
+    this.#side = new Side({
+      look: {
+        choose: (change) => this.#change({ choices: { ...this.#chosen.choices, ...change } }),
+        stage: (wanted) => {
+          this.#stages.want(wanted);
+          dirty();
+        },
+        fix: (on) => {
+          this.#film.fixed = on;
+          if (on && this.#film.stale) asker.ask(VIEW_KEY);
+          this.#player.setSteps(this.#film.steps);
+          dirty();
+        },
+        reset: () => this.#stages.flyTo("reset"),
+        signal,
+      },
+      filters: {
+        get: () => this.#chosen.filters,
+        set: (filters) => this.#change({ filters }),
+        palette,
+        signal,
+      },
+      tokens: {
+        select: (token) => this.#select(token),
+        trail: (token) => this.#trail(token),
+        hues: () => palette().hues,
+        signal,
+      },
+      matrices: {
+        choose: (matrix) => this.#goTo(matrix),
+        ask: (matrix) => this.#magnified.ask(matrix),
+        answer: (matrix) => this.#magnified.answer(matrix),
+        visible: (id) => this.#visible.has(id),
+        signal,
+      },
     });
-    const boxes = [this.#look, this.#filterBox, this.#tokens, this.#matrices].map((b) => b.el);
-    this.#body = h(
-      "div",
-      { class: "nbm-parameters", hidden: true },
-      this.#stageBox,
-      this.#bar.el,
-      h("div", { class: "nbm-side" }, ...boxes),
-    );
+    const parts = [this.#stageBox, this.#bar.el, this.#side.el];
+    this.#body = h("div", { class: "nbm-parameters", hidden: true }, ...parts);
     this.#stageBox.append(this.#magnified.el, this.#tour.el);
     ctx.tools.append(this.#tour.begin);
     keepKeys(this.#body, signal);
@@ -191,9 +181,7 @@ export class ParametersPanel {
     if (!meta) return;
     this.#chosen = atFirst(meta);
     this.#stages.setMeta(meta);
-    this.#filterBox.setMeta(meta);
-    this.#tokens.setMeta(meta);
-    this.#matrices.setMeta(meta);
+    this.#side.setMeta(meta);
   }
 
   /** The cursor of the charts moved: go to its step. Where it leaves, playback stays. */
@@ -357,21 +345,15 @@ export class ParametersPanel {
       );
       return;
     }
-    const { basis, trails, shown } = this.#film;
+    const { basis, shown } = this.#film;
     const frame = shown?.a ?? null;
-    const value = frame ? thresholdOf(this.#chosen.filters, frame, this.#visible) : 0;
-    this.#filterBox.show(frame?.stats ?? NO_STATS, this.#visible.size, value);
-    this.#tokens.show(frame, this.#chosen.selected, trails.tokens);
-    this.#matrices.show(frame, this.#hovered ?? this.#matrix);
-    this.#look.show({
-      ...this.#chosen.choices,
-      stage: this.#stages.name,
-      why: this.#stages.why,
-      fixed: this.#film.fixed && basis !== null,
-      basis: basisText(basis, this.#asker.of(VIEW_KEY)),
-      hasTokens: frame?.tokens != null,
-      hasPositions: frame?.positions != null,
-      has: (by) => (by === "cluster" ? frame?.tokens != null : frame?.[by] != null),
+    this.#side.show({
+      film: this.#film,
+      chosen: this.#chosen,
+      visible: this.#visible,
+      matrix: this.#hovered ?? this.#matrix,
+      stage: this.#stages,
+      asked: this.#asker.of(VIEW_KEY),
     });
     const facts = factsText(meta, frame, basis);
     if (this.#facts.textContent !== facts.join("")) {
