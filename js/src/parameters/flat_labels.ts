@@ -26,12 +26,14 @@ import type { ColourBy, ParametersMeta } from "./stage";
 const TITLES: Record<ColourBy, string> = {
   norm: "norm",
   moved: "moved",
+  since: "moved since the start",
   frequency: "frequency (log)",
   cluster: "clusters: k-means of this 3-D view",
 };
 const UNKNOWN: Record<Exclude<ColourBy, "cluster">, string> = {
   norm: "norms are not known here",
   moved: "nothing to compare with yet: this is the first snapshot",
+  since: "how far they went since the start is not known here",
   frequency: "how often tokens occur is not known here",
 };
 const INSET = 116;

@@ -8,6 +8,7 @@ const COLOURS: readonly [ColourBy, string, string][] = [
   ["norm", "norm", "Colour by the length of the embedding"],
   ["cluster", "cluster", "Colour by clusters that the newest snapshot has in this view (k-means)"],
   ["moved", "moved", "Colour by the way since the snapshot before"],
+  ["since", "since", "Colour by the way since the start of the run, in full width"],
   ["frequency", "freq.", "Colour by how often the token was in the batches"],
 ];
 

@@ -3,6 +3,7 @@
  * this keeps the last few that were looked at. Knows blobs and what their parts mean; draws nothing.
  */
 
+import type { Reel } from "../reels";
 import type { Store } from "../store";
 import type { Tensor } from "../tensor";
 import { type Blob, baseOf, decodeBlob, type Part } from "./blob";
@@ -26,13 +27,19 @@ export interface Frame extends Moment {
   coarse: boolean;
 }
 
-interface Cached {
+interface Cached<F> {
   tensor: Tensor;
   blob: Blob;
-  frame: Frame;
+  frame: F;
 }
 
-type Column = "norm" | "moved" | "frequency";
+/** A reel of blobs: its key, and what a blob of it means. */
+export interface Kept<F> {
+  readonly key: string;
+  readonly make: (blob: Blob, meta: Readonly<Record<string, unknown>>) => F;
+}
+
+type Column = "norm" | "moved" | "since" | "frequency";
 
 const bytesOf = (part: Part | undefined) =>
   part?.stored instanceof Uint8Array ? part.stored : null;
@@ -64,7 +71,7 @@ export function frameOf(blob: Blob, meta: Readonly<Record<string, unknown>> = {}
   const positions = parts.get("positions/view");
   const stats = parts.get("stats")?.stored;
   const ranges: Partial<Record<Column, readonly [number, number]>> = {};
-  for (const name of ["norm", "moved", "frequency"] as const) {
+  for (const name of ["norm", "moved", "since", "frequency"] as const) {
     const given = parts.get(`tokens/${name}`);
     if (!given) continue;
     const part = coarse ? spreadOut(given) : given;
@@ -84,6 +91,7 @@ export function frameOf(blob: Blob, meta: Readonly<Record<string, unknown>> = {}
     scale: view?.scale ?? 1,
     norm: columns.norm ?? null,
     moved: columns.moved ?? null,
+    since: columns.since ?? null,
     frequency: columns.frequency ?? null,
     cluster: bytesOf(parts.get("tokens/cluster")),
     positions: shortsOf(positions),
@@ -99,12 +107,14 @@ export function frameOf(blob: Blob, meta: Readonly<Record<string, unknown>> = {}
   };
 }
 
-export class Snapshots {
+/** The last few blobs of a reel that were looked at, as what they mean. */
+export class Unpacked<F> {
   readonly #store: Store;
   readonly #changed: () => void;
   readonly #limit: number;
   /** The last used stands last. */
-  readonly #cache = new Map<number, Cached>();
+  readonly #cache = new Map<number, Cached<F>>();
+  readonly #kept: Kept<F>;
   readonly #broken = new Map<number, string>();
   #wanted: readonly number[] = [];
   #working = false;
@@ -113,14 +123,19 @@ export class Snapshots {
   #generation = -1;
 
   /** `changed` is called when a snapshot that was wanted is there, or can't be read. */
-  constructor(store: Store, changed: () => void, limit = UNPACKED_BYTES) {
+  constructor(store: Store, kept: Kept<F>, changed: () => void, limit: number) {
     this.#store = store;
     this.#changed = changed;
     this.#limit = limit;
+    this.#kept = kept;
+  }
+
+  get #reel(): Reel | undefined {
+    return this.#store.reel(this.#kept.key);
   }
 
   get steps(): readonly number[] {
-    return this.#store.reel(SNAPSHOT_KEY)?.steps ?? [];
+    return this.#reel?.steps ?? [];
   }
 
   /** Bytes of what is unpacked. */
@@ -130,7 +145,7 @@ export class Snapshots {
 
   /** What is known of a snapshot without unpacking it. */
   meta(step: number): Readonly<Record<string, unknown>> {
-    return this.#store.reel(SNAPSHOT_KEY)?.at(step)?.meta ?? {};
+    return this.#reel?.at(step)?.meta ?? {};
   }
 
   /** Snapshots that were taken so far, as the newest counts them; at least those that are here. */
@@ -142,11 +157,11 @@ export class Snapshots {
   }
 
   /** The snapshot at a step if it is unpacked, null if it is not, or not yet. */
-  get(step: number): Frame | null {
+  get(step: number): F | null {
     this.#refresh();
     const cached = this.#cache.get(step);
     if (!cached) return null;
-    if (cached.tensor !== this.#store.reel(SNAPSHOT_KEY)?.at(step)) return null;
+    if (cached.tensor !== this.#reel?.at(step)) return null;
     this.#cache.delete(step);
     this.#cache.set(step, cached);
     return cached.frame;
@@ -167,7 +182,7 @@ export class Snapshots {
   /** Forget what was said of another history, and try again what lacked a base. */
   #refresh(): void {
     const { generation } = this.#store;
-    const version = this.#store.reel(SNAPSHOT_KEY)?.version ?? 0;
+    const version = this.#reel?.version ?? 0;
     if (version === this.#version && generation === this.#generation) return;
     this.#broken.clear();
     if (generation !== this.#generation) {
@@ -194,25 +209,25 @@ export class Snapshots {
   }
 
   async #read(step: number): Promise<Blob> {
-    const tensor = this.#store.reel(SNAPSHOT_KEY)?.at(step);
+    const tensor = this.#reel?.at(step);
     if (!(tensor?.data instanceof Uint8Array)) throw new Error(`no snapshot at step ${step} here`);
     const known = this.#cache.get(step);
     if (known?.tensor === tensor) return known.blob;
     const base = baseOf(tensor.data);
     const key = base === null ? null : await this.#key(base, step);
     const blob = await decodeBlob(tensor.data, key);
-    this.#keep(step, { tensor, blob, frame: frameOf(blob, tensor.meta) });
+    this.#keep(step, { tensor, blob, frame: this.#kept.make(blob, tensor.meta) });
     return blob;
   }
 
   async #key(base: number, step: number): Promise<Blob> {
-    if (!this.#store.reel(SNAPSHOT_KEY)?.at(base)) {
+    if (!this.#reel?.at(base)) {
       throw new Error(`the snapshot at step ${step} needs the one at step ${base}, not here`);
     }
     return this.#read(base);
   }
 
-  #keep(step: number, cached: Cached): void {
+  #keep(step: number, cached: Cached<F>): void {
     this.#bytes += cached.blob.bytes - (this.#cache.get(step)?.blob.bytes ?? 0);
     this.#cache.delete(step);
     this.#cache.set(step, cached);
@@ -221,5 +236,11 @@ export class Snapshots {
       this.#cache.delete(old);
       this.#bytes -= blob.bytes;
     }
+  }
+}
+
+export class Snapshots extends Unpacked<Frame> {
+  constructor(store: Store, changed: () => void, limit = UNPACKED_BYTES) {
+    super(store, { key: SNAPSHOT_KEY, make: frameOf }, changed, limit);
   }
 }

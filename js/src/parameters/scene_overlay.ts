@@ -22,6 +22,7 @@ const FOOT = 12;
 const COLOURS = {
   norm: "length ‖e‖",
   moved: "moved since the last",
+  since: "moved since the start",
   frequency: "frequency",
   cluster: "clusters: k-means of this 3-D view",
 } as const;

@@ -102,20 +102,24 @@ export interface Moment {
   scale: number;
   norm: Uint8Array | null;
   moved: Uint8Array | null;
+  /** As `moved`, since the run's first snapshot. */
+  since: Uint8Array | null;
   frequency: Uint8Array | null;
   cluster: Uint8Array | null;
   /** (m, 3) coordinates of the position embeddings: value = positionScale * stored. */
   positions: Int16Array | null;
   positionScale: number;
   /** What the bytes 0 and 255 of a column stand for; without it a legend can only say low and high. */
-  ranges?: { readonly [column in "norm" | "moved" | "frequency"]?: readonly [number, number] };
+  ranges?: {
+    readonly [column in "norm" | "moved" | "since" | "frequency"]?: readonly [number, number];
+  };
   /** By matrix id. */
   heat: ReadonlyMap<number, Heat>;
   /** (matrices, 10), NaN where unknown. */
   stats: Float32Array;
 }
 
-export type ColourBy = "norm" | "cluster" | "moved" | "frequency";
+export type ColourBy = "norm" | "cluster" | "moved" | "since" | "frequency";
 
 /** How to draw: everything the controls decide. */
 export interface Look {

@@ -9,7 +9,7 @@ import { tokenText } from "./flat_overlay";
 import { NEIGHBOURS_LABEL, neighboursOf } from "./neighbours";
 import type { Frame } from "./reel";
 import { search } from "./search";
-import type { ParametersMeta } from "./stage";
+import type { ColourBy, ParametersMeta } from "./stage";
 
 /** Tokens that can be followed at a time: as many as the palette has hues. */
 export const MOST_TRAILS = 8;
@@ -170,7 +170,7 @@ export class TokenBox {
       this.#about.replaceChildren(h("span", { class: "nbm-side-note" }, hint));
       return;
     }
-    const value = (name: "norm" | "moved" | "frequency") => {
+    const value = (name: Exclude<ColourBy, "cluster">) => {
       const [data, range] = [frame?.[name], frame?.ranges?.[name]];
       if (!data || !range) return "–";
       const [low, high] = range;
@@ -207,6 +207,7 @@ export class TokenBox {
         fact("kind", tokens.strata_names[tokens.strata[selected] ?? -1] ?? "–", "kind of token"),
         fact("norm", value("norm"), "length of its embedding, in full width"),
         fact("moved", value("moved"), "way since the snapshot before, in full width"),
+        fact("since", value("since"), "way since the run's first snapshot, in full width"),
         fact(
           "freq.",
           value("frequency"),

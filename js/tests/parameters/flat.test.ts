@@ -75,7 +75,7 @@ function somewhere(stage: ReturnType<typeof makeFlat>, kind: Picked["kind"]): [n
 describe("flat stage", () => {
   test("draws every look without a fault, also of moments that lack things", () => {
     const { stage } = open();
-    for (const colourBy of ["norm", "cluster", "moved", "frequency"] as const) {
+    for (const colourBy of ["norm", "cluster", "moved", "since", "frequency"] as const) {
       for (const shared of [true, false]) {
         const look = lookOf(META, { colourBy, shared, trails: [1, 2], selected: 5, threshold: 1 });
         stage.setTrails(new Map([[1, Float32Array.of(0, 0, 0, 1, 1, 1)]]));
@@ -86,6 +86,7 @@ describe("flat stage", () => {
       ...A,
       tokens: null,
       norm: null,
+      since: null,
       frequency: null,
       positions: null,
       heat: new Map(),

@@ -79,6 +79,7 @@ export function momentOf(meta: ParametersMeta, step: number): Moment {
     scale: 1e-4,
     norm: bytes(),
     moved: step === 0 ? null : bytes(),
+    since: bytes(),
     frequency: bytes(),
     cluster: null,
     positions: Int16Array.from({ length: 3 * m }, () => (random() - 0.5) * 60_000),

@@ -35,6 +35,8 @@ describe("snapshots", () => {
     expect(frame?.ranges?.norm?.[1]).toBeCloseTo(1 + 2.55);
     expect([frame?.moved, frame?.heat.get(1)?.rows, frame?.explained[0]]).toEqual([null, 2, 0.4]);
     expect(snapshots.taken).toBe(3);
+    expect(frame?.since?.[3]).toBe(255);
+    expect(frame?.ranges?.since?.[1]).toBeCloseTo(0.51);
   });
 
   test("stand on their key, also one that comes later", async () => {

@@ -119,10 +119,35 @@ export function snapshot(live: FakeLive, step: number, index: number, m = meta()
   const data = blob(step, {
     "tokens/view": { values: view, shape: [4, 3], scale: 0.01 },
     "tokens/norm": { values: Uint8Array.of(0, 85, 170, 255), scale: 0.01, offset: 1 },
+    "tokens/since": { values: Uint8Array.of(0, 1, 2, 255), scale: 0.002 },
     "heat/1": { values: Uint8Array.of(0, 1, 2, 3), shape: [2, 2], scale: 0.01 },
     stats: { values: stats(m, (id) => id + step / 1000), shape: [m.matrices.length, 10] },
   });
   const reason = index % 4 === 3 ? "evaluation" : "cadence";
   const about = { reel: true, index, blob: 1, reason, explained: [0.4, 0.2, 0.1], basis: "live" };
   live.put("parameters/snapshot", about, data, [data.length], step);
+}
+
+/** What has become of the units by a step: `units` says six numbers of each matrix. */
+export function change(
+  live: FakeLive,
+  step: number,
+  units: (id: number) => number[],
+  similar: readonly number[] = [],
+  m = meta(),
+): void {
+  const k = similar.length;
+  const values = Float32Array.from(m.matrices.flatMap(({ id }) => units(id)));
+  const cka = Uint8Array.from({ length: k * k }, (_, i) =>
+    i % (k + 1) === 0 ? 255 : 51 * ((i % k) + Math.floor(i / k)),
+  );
+  const data = blob(
+    step,
+    {
+      units: { values, shape: [m.matrices.length, 6] },
+      ...(k > 0 ? { similarity: { values: cka, shape: [k, k], scale: 1 / 255 } } : {}),
+    },
+    { similarity: similar, frozen: [9], threshold: 1e-6 },
+  );
+  live.put("parameters/change", { reel: true }, data, [data.length], step);
 }
