@@ -19,7 +19,7 @@ MINUTES ?= 30
 ENV_STAMP := $(VENV)/.installed
 NODE_STAMP := js/node_modules/.installed
 BUNDLE := nbmonitor/static/widget.js
-BUNDLE_SOURCES := $(shell find js/src -type f 2>/dev/null) js/vite.config.ts js/tsconfig.json
+BUNDLE_SOURCES := $(shell find js/src js/vite -type f 2>/dev/null) js/vite.config.ts js/tsconfig.json
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

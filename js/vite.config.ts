@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { packed } from "./vite/packed.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -11,6 +12,7 @@ export default defineConfig(({ mode }) => {
   if (mode === "page") {
     return {
       base: "./",
+      plugins: [packed()],
       build: {
         outDir: "dist",
         emptyOutDir: true,
@@ -24,6 +26,7 @@ export default defineConfig(({ mode }) => {
     };
   }
   return {
+    plugins: [packed()],
     define: { "process.env.NODE_ENV": JSON.stringify("production") },
     server: { host: "127.0.0.1" },
     build: {

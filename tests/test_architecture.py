@@ -16,7 +16,7 @@ PACKAGE = ROOT / "nbmonitor"
 PAGE = ROOT / "js" / "src"
 MAX_LINES = 400
 ANYWHERE = {"numpy", "nbmonitor"}
-TS_IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["']([^"']+)["']""")
+TS_IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["']([^"'?]+)""")
 
 
 def table(heading: str) -> list[list[str]]:

@@ -7,7 +7,7 @@ const SRC = resolve(import.meta.dirname, "../src");
 
 /** Imports go to a lower floor, or stay on one; views never import each other. */
 const FLOORS: readonly [floor: number, pattern: RegExp][] = [
-  [0, /^(wire\.gen|assert|scale|format|paint)\.ts$/],
+  [0, /^(wire\.gen|assert|scale|format|paint|unpack)\.ts$/],
   [
     1,
     /^(codec|chunk|series|splice|tensor|reels|thin|store|pack|frame|model|controls|alerts|details|kept|ui)\.ts$/,
@@ -20,8 +20,8 @@ const FLOORS: readonly [floor: number, pattern: RegExp][] = [
 ];
 const LONGEST = 400;
 
-const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((f) =>
-  f.endsWith(".ts"),
+const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter(
+  (f) => f.endsWith(".ts") && !f.endsWith(".d.ts"),
 );
 
 function floorOf(file: string): number {
@@ -30,7 +30,7 @@ function floorOf(file: string): number {
 
 function importsOf(file: string): string[] {
   const source = readFileSync(join(SRC, file), "utf8");
-  return [...source.matchAll(/from "(\.[^"]+)"/g)].map((m) =>
+  return [...source.matchAll(/from "(\.[^"?]+)/g)].map((m) =>
     relative(SRC, `${resolve(SRC, dirname(file), m[1] as string)}.ts`),
   );
 }

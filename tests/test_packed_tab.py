@@ -1,0 +1,102 @@
+"""The Parameters tab, which travels packed: opened when it is seen, from a file on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser.snapshots import put
+from playwright.sync_api import Browser
+
+from nbmonitor import TrainingMonitor, html
+
+PANEL = "[data-panel=parameters]"
+STYLES = f"{PANEL} style"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with two snapshots in it."""
+    monitor = TrainingMonitor(run_dir=False)
+    for step in (0, 8):
+        put(monitor.run, step, step / 8, tokens=200, layers=2)
+    made = tmp_path_factory.mktemp("packed") / "run.html"
+    monitor.run.to_html(made)
+    monitor.close()
+    return made
+
+
+@pytest.fixture
+def opened(browser: Browser, path: Path) -> Iterator[Callable[..., Any]]:
+    """Open the file, after a change to the browser; nothing may be asked of a network."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, offline=True)
+    errors: list[str] = []
+
+    def visit(before: str = "") -> Any:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.add_init_script(before)
+        page.goto(path.as_uri())
+        page.wait_for_selector("[data-tab=parameters]")
+        return page
+
+    yield visit
+    context.close()
+    assert errors == []
+
+
+def test_opens_when_it_is_seen(opened: Callable[..., Any]) -> None:
+    page = opened()
+    page.wait_for_timeout(300)
+    assert page.locator(f"{PANEL} .nbm-parameters").count() == 0
+    page.click("[data-tab=parameters]")
+    page.wait_for_selector(f"{PANEL} .nbm-stagebox[data-step='8']")
+    assert page.locator(f"{PANEL} .nbm-empty:visible").count() == 0
+    # Its own styles came with it, once, and hold.
+    assert page.locator(STYLES).count() == 1
+    display = "(el) => getComputedStyle(el).display"
+    assert page.locator(f"{PANEL} .nbm-parameters").evaluate(display) == "grid"
+    page.click("[data-tab=overview]")
+    page.click("[data-tab=parameters]")
+    assert page.locator(STYLES).count() == 1
+
+
+def test_follows_the_cursor_of_the_dashboard(opened: Callable[..., Any]) -> None:
+    """The state that both share is one: playback leads the charts."""
+    page = opened()
+    page.click("[data-tab=parameters]")
+    page.wait_for_selector(f"{PANEL} .nbm-stagebox[data-step='8']")
+    page.click("[data-control=step-back]")
+    page.wait_for_selector(f"{PANEL} .nbm-stagebox[data-step='0']")
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ("delete window.DecompressionStream", "Safari 16.4 and later can unpack it"),
+        (
+            # After the bundle itself, which this file imports the same way.
+            """const make = URL.createObjectURL;
+            URL.createObjectURL = (blob) => {
+                URL.createObjectURL = () => "blob:null/refused";
+                return make.call(URL, blob);
+            };""",
+            "cannot be opened here: ",
+        ),
+    ],
+)
+def test_says_why_it_cannot_be_opened(opened: Callable[..., Any], before: str, told: str) -> None:
+    page = opened(before)
+    page.click("[data-tab=parameters]")
+    page.wait_for_selector(f"{PANEL} .nbm-empty:has-text('{told}')")
+    page.click("[data-tab=overview]")
+    page.wait_for_selector("[data-panel=loss]")
+
+
+def test_its_code_is_in_the_bundle_only_packed() -> None:
+    text = (html.STATIC / "widget.js").read_text()
+    assert "cannot be opened here" in text
+    assert "nbm-stagebox" not in text
+    assert "nbm-stagebox" not in (html.STATIC / "widget.css").read_text()
