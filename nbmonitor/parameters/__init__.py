@@ -8,6 +8,7 @@ Reading, on the training thread::
 
     gradients = read_gradients(model, plan)           # in `on_gradients`, before they are cleared
     moment = read(model, plan, previous, gradients)   # in `on_step`; no sync, no copy to the host
+    moment = read(model, plan, previous, gradients, Sampler(plan))   # with sampled units
 
 (`Plan`, `Options` from `plan`; `read`, `read_gradients`, `Moment` from `moment`.) `previous` is
 the moment read before this one, or None (at the start, and after a rewind): what changed is told
@@ -24,6 +25,7 @@ Off the training thread, once for each moment::
     reading.stats               # (matrices, 10) float32, columns are `STATISTICS`, NaN = unknown
     reading.moved(earlier)      # (n,) float32 or None, how far each token's row went since then
     reading.estimated           # whether `moved` is an estimate (wide tables), about 4 % off
+    reading.units               # {matrix id: (units, inputs)} or None; `since.py` tells them
     reading.forget()            # keep no more than the next reading's `moved` needs
     reading.unread              # {matrix id: reason}: what can't be read (offloaded, sharded, ...)
     reading.nonfinite           # ids of matrices that hold NaN or infinities

@@ -18,6 +18,7 @@ from nbmonitor.parameters.reading import Raw, Reading, complete
 from nbmonitor.parameters.rows import take_rows
 from nbmonitor.parameters.samples import Samples, take
 from nbmonitor.parameters.sweep import Sweep
+from nbmonitor.parameters.units import Sampler, Units
 
 _REASONS = {
     "meta": "its weights are on the meta device (offloaded between forward passes)",
@@ -50,6 +51,8 @@ class Moment:
         Samples of the weights in the moment before, and of gradients.
     events
         What to wait for before any of it is touched.
+    units
+        Sampled units, where they were taken.
     """
 
     plan: Plan
@@ -63,6 +66,7 @@ class Moment:
     before: Samples | None = None
     gradients: Samples | None = None
     events: list[Any] = field(default_factory=list)
+    units: Units | None = None
 
     @property
     def bytes(self) -> int:
@@ -70,6 +74,8 @@ class Moment:
         held = [*self.rows.values(), *(tensor for _, tensor in (*self.swept, *self.heat))]
         for samples in (self.weights, self.gradients):
             held += [vector for _, _, vector in samples.vectors] if samples else []
+        if self.units is not None:
+            held += [vector for _, vector in self.units.vectors]
         return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
     def host(self) -> Reading:
@@ -89,6 +95,7 @@ class Moment:
         )
         self.rows, self.swept, self.heat = {}, [], []
         reading = complete(self.plan, raw, self.unread)
+        reading.units = self.units.host(self.events) if self.units else None
         # Whoever still holds the moment before keeps no room for it.
         for done in (self.before, self.gradients):
             if done is not None:
@@ -120,7 +127,11 @@ def read_gradients(model: Any, plan: Plan) -> Samples:
 
 
 def read(
-    model: Any, plan: Plan, previous: Moment | None = None, gradients: Samples | None = None
+    model: Any,
+    plan: Plan,
+    previous: Moment | None = None,
+    gradients: Samples | None = None,
+    sampler: Sampler | None = None,
 ) -> Moment:
     """Read the model as it is now.
 
@@ -132,6 +143,8 @@ def read(
         The moment read before: what changed is told against it. None: that is unknown.
     gradients
         As `read_gradients` took them in this step. None: unknown.
+    sampler
+        Takes units as well, if given.
 
     Raises
     ------
@@ -157,6 +170,8 @@ def read(
         for device, group in _by_device(found):
             moment.weights.vectors += take(group, plan.sampled)
             _sweep(moment, device, group)
+        if sampler is not None:
+            moment.units = sampler.take(there, moment.versions)
     homes = {tensor.device for _, tensor in there}
     moment.events = moment.weights.events = [mark(device) for device in homes]
     return moment

@@ -68,6 +68,8 @@ class Reading:
         (n, c) evenly spaced columns of `tokens` in full precision, where those are float16.
     width
         d, also of a reading that has forgotten its rows.
+    units
+        (units, inputs) each, by id of the matrix: sampled units, where they were taken.
     """
 
     tokens: NDArray[Any] | None
@@ -79,6 +81,7 @@ class Reading:
     nonfinite: tuple[int, ...] = ()
     columns: NDArray[Any] | None = None
     width: int = 0
+    units: dict[int, NDArray[Any]] | None = None
 
     @property
     def estimated(self) -> bool:
@@ -94,7 +97,7 @@ class Reading:
 
     def forget(self) -> None:
         """Let go of what a later reading needs no more to be told `moved` against this one."""
-        self.heat, self.positions = {}, None
+        self.heat, self.positions, self.units = {}, None, None
         if self.columns is not None:
             self.tokens = None
 

@@ -1,0 +1,111 @@
+"""Moments told against the first of a run: units that moved, died or explode, and their likeness.
+
+It keeps the sample of the start (`units.py`, 12 MB at most) and the rows of the tokens. All of it
+on the thread that makes snapshots.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nbmonitor.parameters.change import COLUMNS, UNIT, Floats, Similarity
+from nbmonitor.parameters.health import judge, sizes
+from nbmonitor.parameters.plan import Plan
+from nbmonitor.parameters.reading import Reading
+from nbmonitor.parameters.similarity import compare
+from nbmonitor.parameters.units import Sampler
+
+# Of their rows, only those move whose token or place comes up.
+_TABLES = ("embedding", "position")
+
+
+class Since:
+    """Remembers a start, and tells what came after it.
+
+    Parameters
+    ----------
+    plan
+        What is read.
+    sampler
+        Which of its units.
+
+    Attributes
+    ----------
+    step : int or None
+        Of the start, once there is one.
+    """
+
+    def __init__(self, plan: Plan, sampler: Sampler) -> None:
+        self._matrices = plan.matrices
+        self.sampler = sampler
+        self.vocabulary = plan.vocabulary
+        self.step: int | None = None
+        self._start: Reading | None = None
+        self._units: dict[int, NDArray[Any]] = {}
+        self._sizes: dict[int, NDArray[np.float64]] = {}
+        # Frozen matrices that somebody has written to: as they are, while nobody reads them.
+        self._written: dict[int, NDArray[Any]] = {}
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether another plan reads the same: then what follows can be told against this start."""
+        shapes = [(m.name, m.shape) for m in self._matrices]
+        same = shapes == [(m.name, m.shape) for m in plan.matrices]
+        here, there = (v.ids.tolist() if v else None for v in (self.vocabulary, plan.vocabulary))
+        return self.step is not None and same and here == there
+
+    def begin(self, step: int, reading: Reading) -> None:
+        """Take a reading, which has units, as the start."""
+        self.step, self._start = step, reading
+        self._units = dict(reading.units or {})
+        with np.errstate(invalid="ignore", over="ignore"):
+            self._sizes = {n: sizes(rows) for n, rows in self._units.items()}
+
+    def moved(self, reading: Reading) -> Floats | None:
+        """How far each token's row went since the start, (n,); None at the start itself."""
+        if self._start is None or self._start is reading:
+            return None
+        return reading.moved(self._start)
+
+    @np.errstate(invalid="ignore", over="ignore")
+    def tell(self, reading: Reading) -> tuple[Floats, Similarity]:
+        """Tell a reading that has units.
+
+        Returns
+        -------
+        (array, Similarity)
+            (matrices, 6), columns are `change.COLUMNS`, NaN for what is not sampled or could not
+            be read; and how alike the updates are.
+        """
+        rows = np.full((len(self._matrices), len(COLUMNS)), np.nan, np.float32)
+        updates: dict[int, NDArray[Any]] = {}
+        readers = set(self.sampler.readers)
+        for number, start in self._units.items():
+            if number in reading.unread:
+                continue
+            now = self._now(number, reading)
+            norms = self._sizes[number]
+            if now is start:
+                update, went, reached = None, np.zeros(len(start)), norms
+            else:
+                update = np.subtract(now, start, dtype=np.float32)  # (units, inputs)
+                went, reached = sizes(update), sizes(now)
+            idle = self._matrices[number].kind in _TABLES
+            rows[number], worst = judge(reached, norms, went, idle=idle)
+            rows[number, UNIT] = self.sampler.grids[number].number(worst)
+            if number in readers:
+                updates[number] = np.zeros_like(start, np.float32) if update is None else update
+        lengths = {n: float(np.sqrt(np.square(self._sizes[n]).sum())) for n in updates}
+        return rows, compare(updates, lengths)
+
+    def _now(self, number: int, reading: Reading) -> NDArray[Any]:
+        """Return the sample of a matrix; of one that is frozen, as it was last."""
+        assert reading.units is not None
+        found = reading.units.get(number)
+        if found is None:
+            return self._written.get(number, self._units[number])
+        if not self._matrices[number].trains:
+            self._written[number] = found
+        return found

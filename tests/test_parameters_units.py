@@ -1,0 +1,247 @@
+"""Sampled units of real models against numpy, and what came of them since the start."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from parameter_truth import make, step
+from test_parameters_moment import ARCHITECTURES, Watch
+from tiny import tiny_model
+from torch import nn
+
+from nbmonitor.parameters import units as units_module
+from nbmonitor.parameters.change import COLUMNS
+from nbmonitor.parameters.moment import read
+from nbmonitor.parameters.plan import Plan
+from nbmonitor.parameters.similarity import linear_cka
+from nbmonitor.parameters.since import Since
+from nbmonitor.parameters.units import Grid, Layout, Sampler
+
+
+def outputs(matrix, model):
+    """All units of a weight, (units, inputs): what each output weighs its inputs with."""
+    x = dict(model.named_parameters())[matrix.name].detach().float().numpy()
+    owner = dict(model.named_modules())[matrix.module]
+    if type(owner).__name__ == "Conv1D":
+        return x.T
+    if type(owner).__name__.endswith("Experts"):
+        return x.reshape(-1, x.shape[-1])
+    return x.reshape(len(x), -1)
+
+
+def sampled(grid):
+    """Which units and inputs a grid says that it takes."""
+    count = grid.shape[0] * grid.shape[1]
+    return [grid.number(place) for place in range(count)], list(grid.inputs)
+
+
+def looked(model, plan, since, at):
+    reading = read(model, plan, sampler=since.sampler).host()
+    if since.step is None:
+        since.begin(at, reading)
+    return reading, *since.tell(reading)
+
+
+@pytest.mark.parametrize("kind", [*ARCHITECTURES, "cnn", "foreign"])
+def test_units_are_those_of_the_weights(kind):
+    model = make(kind)
+    plan = Plan(model)
+    sampler = Sampler(plan)
+    reading = read(model, plan, sampler=sampler).host()
+    assert set(reading.units) == {m.id for m in plan.matrices if len(m.shape) >= 2}
+    for number, got in reading.units.items():
+        units, inputs = sampled(sampler.grids[number])
+        whole = outputs(plan.matrices[number], model)
+        assert len(set(units)) == len(units) <= 64
+        assert len(units) >= min(len(whole), 32)
+        assert (min(units), len(whole) - 1 - max(units)) <= (len(whole) / 16,) * 2
+        np.testing.assert_array_equal(got, whole[np.ix_(units, inputs)])
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "mixtral", "cnn"])
+def test_what_came_since_the_start(kind):
+    model = make(kind)
+    plan = Plan(model)
+    since = Since(plan, Sampler(plan))
+    before = {m.id: outputs(m, model).copy() for m in plan.matrices if len(m.shape) >= 2}
+    reading, rows, similar = looked(model, plan, since, 0)
+    assert (rows[list(before), 0] == 0).all()
+    assert similar.ids == ()
+    assert since.moved(reading) is None
+    step(model)
+    step(model)
+    reading, rows, similar = looked(model, plan, since, 2)
+    for number, start in before.items():
+        at = np.ix_(*sampled(since.sampler.grids[number]))
+        now = outputs(plan.matrices[number], model)
+        row = dict(zip(COLUMNS, rows[number].tolist(), strict=True))
+        exact = np.linalg.norm((now - start)[at]) / np.linalg.norm(start[at])
+        assert row["since"] == pytest.approx(exact, rel=1e-4)
+        whole = np.linalg.norm(now - start) / np.linalg.norm(start)
+        assert row["since"] == pytest.approx(whole, rel=0.2)
+        assert row["sampled"] == len(at[0])
+        assert row["unit"] in at[0]
+        assert np.isnan(row["dead"]) == (plan.matrices[number].kind in {"embedding", "position"})
+    vectors = [m.id for m in plan.matrices if len(m.shape) < 2]
+    assert np.isnan(rows[vectors]).all()
+    if kind == "cnn":
+        assert similar.ids == ()
+        return
+    assert similar.ids == since.sampler.readers
+    updates = []
+    for number in similar.ids:
+        at = np.ix_(*sampled(since.sampler.grids[number]))
+        updates.append((outputs(plan.matrices[number], model) - before[number])[at])
+    np.testing.assert_allclose(similar.values, linear_cka(updates), atol=1e-4)
+
+
+def test_tokens_since_the_start():
+    model = make("gpt2")
+    plan = Plan(model)
+    since = Since(plan, Sampler(plan))
+    table = model.transformer.wte.weight.detach().numpy()[plan.vocabulary.ids].copy()
+    first, _, _ = looked(model, plan, since, 0)
+    first.forget()
+    for _ in range(3):
+        step(model)
+    reading, _, _ = looked(model, plan, since, 3)
+    now = model.transformer.wte.weight.detach().numpy()[plan.vocabulary.ids]
+    np.testing.assert_allclose(since.moved(reading), np.linalg.norm(now - table, axis=1), rtol=1e-4)
+
+
+def test_dead_and_exploding_units_are_found_by_their_number():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(50, 300), nn.ReLU(), nn.Linear(300, 40))
+    plan = Plan(model)
+    since = Since(plan, Sampler(plan))
+    looked(model, plan, since, 0)
+    held = {n: p.detach().clone() for n, p in model.named_parameters()}
+    step(model)
+    units, _ = sampled(since.sampler.grids[0])
+    others, _ = sampled(since.sampler.grids[2])
+    with torch.no_grad():
+        model[0].weight[units[11]] = held["0.weight"][units[11]]
+        model[2].weight[others[5]] *= 100
+    _, rows, _ = looked(model, plan, since, 1)
+    dead, exploding = (dict(zip(COLUMNS, rows[n].tolist(), strict=True)) for n in (0, 2))
+    assert (dead["dead"], dead["exploding"], dead["unit"]) == (1, 0, units[11])
+    assert (exploding["dead"], exploding["exploding"], exploding["unit"]) == (0, 1, others[5])
+    with torch.no_grad():
+        model[0].weight[units[3], 0] = float("nan")
+    _, rows, similar = looked(model, plan, since, 2)
+    assert rows[0, 3] == 1
+    assert rows[0, 5] == units[3]
+    assert np.isnan(rows[0, 0])
+    assert similar.ids == ()
+
+
+def test_a_frozen_matrix_is_taken_once_and_when_it_is_written_to():
+    model = make("gpt2")
+    model.requires_grad_(False)
+    model.transformer.h[1].requires_grad_(True)
+    plan = Plan(model)
+    since = Since(plan, Sampler(plan))
+    looked(model, plan, since, 0)
+    with torch.no_grad():
+        for p in model.transformer.h[1].parameters():
+            p.add_(1e-2 * torch.randn_like(p))
+    reading, rows, similar = looked(model, plan, since, 1)
+    assert {plan.matrices[n].layer for n in reading.units} == {1}
+    assert {plan.matrices[n].layer for n in similar.ids} == {1}
+    assert {plan.matrices[n].layer for n in similar.frozen} == {0}
+    at = next(m.id for m in plan.matrices if m.name == "transformer.h.0.mlp.c_fc.weight")
+    assert rows[at, 0] == 0
+    with torch.no_grad():
+        model.transformer.h[0].mlp.c_fc.weight.mul_(1.5)
+    for number in (2, 3):
+        reading, rows, similar = looked(model, plan, since, number)
+        assert (at in reading.units) is (number == 2)
+        assert rows[at, 0] == pytest.approx(0.5, rel=1e-3)
+        assert at in similar.ids
+
+
+def test_half_precision_is_compared_in_full():
+    model = make("llama").bfloat16()
+    plan = Plan(model)
+    since = Since(plan, Sampler(plan))
+    before = {m.id: outputs(m, model).copy() for m in plan.matrices if len(m.shape) >= 2}
+    first, _, _ = looked(model, plan, since, 0)
+    assert all(rows.dtype == np.float32 for rows in first.units.values())
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1 + 2**-7)
+    _, rows, _ = looked(model, plan, since, 1)
+    for number, start in before.items():
+        at = np.ix_(*sampled(since.sampler.grids[number]))
+        update = outputs(plan.matrices[number], model)[at] - start[at]
+        assert rows[number, 0] == pytest.approx(
+            np.linalg.norm(update) / np.linalg.norm(start[at]), rel=1e-5
+        )
+
+
+def test_room_is_kept_by_fewer_units_and_then_fewer_inputs():
+    plan = Plan(tiny_model("gpt2", layers=3, hidden=64))
+    whole = Sampler(plan)
+    for room in (20_000, 3000, 100):
+        grids = Sampler(plan, room).grids
+        assert set(grids) == set(whole.grids)
+        assert sum(grid.count for grid in grids.values()) <= room
+    few = Sampler(plan, 20_000)
+    assert {len(few.grids[n].inputs) for n in few.readers} == {64}
+
+
+def test_layouts():
+    experts = Grid.of(Layout(groups=32, outputs=100, inputs=40, turned=True), 64, 1024)
+    weight = torch.arange(32 * 40 * 100).view(32, 40, 100)
+    taken = experts.take(weight).reshape(-1, 40)
+    assert experts.shape == (8, 8, 40)
+    for place in (0, 9, 63):
+        expert, output = divmod(experts.number(place), 100)
+        assert torch.equal(taken[place], weight[expert, :, output])
+    turned = nn.ConvTranspose2d(6, 4, 3)
+    plan = Plan(nn.ModuleDict({"up": turned}))
+    layout = Sampler(plan).grids[0].layout
+    assert (layout.outputs, layout.inputs) == (4, 54)
+    last = nn.Conv2d(8, 5, 3).to(memory_format=torch.channels_last)
+    plan = Plan(nn.ModuleDict({"conv": last}))
+    reading = read(plan._model, plan, sampler=Sampler(plan)).host()
+    np.testing.assert_array_equal(reading.units[0], last.weight.detach().numpy().reshape(5, -1))
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "mixtral", "cnn"])
+def test_taking_them_waits_for_nothing(kind):
+    model = make(kind)
+    plan = Plan(model)
+    sampler = Sampler(plan)
+    read(model, plan, sampler=sampler)
+    with Watch() as watch:
+        moment = read(model, plan, sampler=sampler)
+    assert watch.waits == []
+    assert moment.bytes > read(model, plan).bytes
+    moment.host()
+    assert moment.units.vectors == []
+
+
+def test_another_plan_may_go_on_from_a_start():
+    model = make("gpt2")
+    since = Since(Plan(model), Sampler(Plan(model)))
+    assert not since.fits(Plan(model))
+    looked(model, Plan(model), since, 0)
+    assert since.fits(Plan(make("gpt2")))
+    assert not since.fits(Plan(make("llama")))
+
+
+def test_room_of_a_large_model(monkeypatch):
+    """12 MB at most: that of GPT-2 XL, all of it, by its shapes alone."""
+    import transformers
+
+    config = transformers.GPT2Config(n_layer=48, n_embd=1600, n_head=25)
+    with torch.device("meta"):
+        model = transformers.GPT2LMHeadModel(config)
+    from nbmonitor.parameters.plan import Options
+
+    sampler = Sampler(Plan(model, None, Options(everything=True)))
+    elements = sum(grid.count for grid in sampler.grids.values())
+    assert 0.8 * units_module._ROOM < elements <= units_module._ROOM
+    assert len(sampler.readers) == 48
