@@ -13,15 +13,16 @@ import { between, eyeOf, type Pose, product, unitAt } from "./scene_camera";
 import { Recovery } from "./scene_context";
 import { listenScene } from "./scene_input";
 import { type Kit, openKit } from "./scene_kit";
-import { above, homeOf, poseOfLayer, poseOfToken } from "./scene_layout";
 import { sameTrails } from "./scene_lines";
 import { Overlay } from "./scene_overlay";
 import { Parts } from "./scene_parts";
 import { pickPoint, pickSheet, rayOf, spotOf } from "./scene_pick";
+import { above, homeOf, poseOfLayer, poseOfToken } from "./scene_poses";
 import type { FlyTarget, Look, Moment, ParametersMeta, Picked, Stage, StageOptions } from "./stage";
 
 const FLIGHT_MS = 700;
-const FOV = 40;
+/** A long lens: floors far up look like those far down. */
+const FOV = 24;
 const NOWHERE: Pose = { target: [0, 0, 0], yaw: 0, pitch: 0.4, distance: 24 };
 const NONE: ReadonlySet<number> = new Set();
 const LABEL =
@@ -82,6 +83,10 @@ export class SceneStage implements Stage {
   #flight: Flight<Pose> | null = null;
   /** As long as nobody has moved, the whole stays in view. */
   #atHome = true;
+  /** Going home waits for the next draw: what is to be seen is said at the same time. */
+  #homing: "at once" | "in flight" | null = "at once";
+  /** How far away home is. */
+  #far = NOWHERE.distance;
   /** Sheets that are out of the way. */
   #lifted: ReadonlySet<number> = NONE;
   #kept: ReadonlySet<number> = NONE;
@@ -132,10 +137,10 @@ export class SceneStage implements Stage {
 
   setMeta(meta: ParametersMeta): void {
     this.#parts?.dispose();
-    this.#parts = new Parts(this.#kit, meta);
+    this.#parts = new Parts(this.#kit, meta, this.#size);
     this.#overlay?.dispose();
     this.#overlay = new Overlay(this.#box, meta);
-    if (this.#atHome) this.#pose = this.#home();
+    if (this.#atHome) this.#homing = "at once";
     this.#ask();
   }
 
@@ -156,7 +161,7 @@ export class SceneStage implements Stage {
     const size = { x, y, ...this.#size };
     const ends = parts.tokens;
     if (ends && shown.look.showTokens) {
-      const at = parts.layout.tokens;
+      const { at } = parts.layout.tokens;
       const index = pickPoint(ends.a, ends.b, shown.t, parts.factor, at, this.#view(), size);
       if (index >= 0) return { kind: "token", index };
     }
@@ -166,9 +171,14 @@ export class SceneStage implements Stage {
   flyTo(target: FlyTarget): void {
     const parts = this.#parts;
     if (!parts) return;
+    this.#atHome = target === "reset";
+    this.#homing = target === "reset" ? "in flight" : null;
+    if (target === "reset") {
+      this.#ask();
+      return;
+    }
     let to: Pose | null = null;
-    if (target === "reset") to = this.#home();
-    else if ("layer" in target) {
+    if ("layer" in target) {
       const { width, height } = this.#size;
       to = poseOfLayer(parts.layout, target.layer, FOV, width / height);
     } else {
@@ -176,10 +186,8 @@ export class SceneStage implements Stage {
       if (at) to = poseOfToken(at, this.#pose);
     }
     if (!to) return;
-    this.#atHome = target === "reset";
     // The roof is lifted off the layer that is looked at.
-    this.#lifted =
-      target !== "reset" && "layer" in target ? above(parts.layout, target.layer) : NONE;
+    this.#lifted = "layer" in target ? above(parts.layout, target.layer) : NONE;
     this.#flight = new Flight(this.#pose, to, between, FLIGHT_MS, wantsStill());
     this.#ask();
   }
@@ -187,7 +195,7 @@ export class SceneStage implements Stage {
   resize(width: number, height: number): void {
     this.#size = { width: Math.max(1, width), height: Math.max(1, height) };
     this.#sized = null;
-    if (this.#atHome) this.#pose = this.#home();
+    if (this.#atHome) this.#homing = "at once";
     this.#ask();
   }
 
@@ -195,9 +203,20 @@ export class SceneStage implements Stage {
     this.#end.abort();
   }
 
-  #home(): Pose {
-    const { width, height } = this.#size;
-    return this.#parts ? homeOf(this.#parts.layout, FOV, width / height) : NOWHERE;
+  /** Everything that `look` shows comes into view, arranged for the stage's shape. */
+  #goHome(parts: Parts, look: Look): void {
+    parts.arrange(this.#size);
+    this.#lifted = NONE;
+    const to = homeOf(parts.layout, FOV, this.#size, look);
+    this.#far = to.distance;
+    if (this.#homing === "in flight") {
+      this.#flight = new Flight(this.#pose, to, between, FLIGHT_MS, wantsStill());
+      this.#dirty();
+    } else {
+      this.#flight = null;
+      this.#pose = to;
+    }
+    this.#homing = null;
   }
 
   /** What is seen of `visible`: the same set as long as it holds the same. */
@@ -251,7 +270,7 @@ export class SceneStage implements Stage {
     const ends = shown.look.showTokens ? parts.tokens : null;
     const moment = shown.t < 0.5 && shown.a.tokens ? shown.a : shown.b;
     const n = (ends?.b.places.length ?? 0) / 3;
-    const [cx, cy, cz] = parts.layout.tokens;
+    const [cx, cy, cz] = parts.layout.tokens.at;
     const unit = moment.scale * parts.factor;
     this.#overlay?.draw(this.#kit.palette(), {
       ...this.#size,
@@ -273,13 +292,13 @@ export class SceneStage implements Stage {
     this.#due = false;
     const [parts, given] = [this.#parts, this.#shown];
     if (!parts || !given || this.#end.signal.aborted) return;
+    if (this.#homing) this.#goHome(parts, given.look);
     const look = { ...given.look, visible: this.#seen(given.look.visible) };
     const shown = { ...given, look };
     const { view, camera, scene, software } = this.#kit;
     this.#fit();
     const begun = performance.now();
-    const home = this.#home();
-    const most = this.#lod.level(home.distance / this.#pose.distance);
+    const most = this.#lod.level(this.#far / this.#pose.distance);
     const ratio = (view.renderer?.domElement.width ?? this.#size.width) / this.#size.width;
     camera.position.set(...eyeOf(this.#pose));
     camera.lookAt(...this.#pose.target);
@@ -307,6 +326,7 @@ export class SceneStage implements Stage {
 
   #turn(pose: Pose): void {
     this.#flight = null;
+    this.#homing = null;
     this.#atHome = false;
     this.#pose = pose;
     this.#ask();

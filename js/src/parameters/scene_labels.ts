@@ -4,6 +4,7 @@ import { h } from "../view";
 import type { Sign } from "./scene_layout";
 import { LABELS_FRAGMENT, LABELS_VERTEX } from "./scene_shaders";
 import {
+  type Attribute,
   type Geometry,
   type Material,
   makeTexture,
@@ -31,6 +32,7 @@ export class Labels {
   readonly #three: Three;
   readonly #geometry: Geometry;
   readonly #material: Material;
+  readonly #places: Attribute;
   readonly #signs: readonly Sign[];
   #text: Texture | null = null;
 
@@ -38,11 +40,9 @@ export class Labels {
     this.#three = three;
     this.#signs = signs;
     this.#geometry = new three.Geometry();
-    const places = new Float32Array(signs.length * 12);
     const ranks = new Float32Array(signs.length * 4);
     const index = new Uint16Array(signs.length * 6);
-    signs.forEach(({ at, rank }, i) => {
-      for (let k = 0; k < 4; k++) places.set(at, i * 12 + k * 3);
+    signs.forEach(({ rank }, i) => {
       ranks.fill(rank, i * 4, i * 4 + 4);
       index.set(
         [0, 2, 1, 1, 2, 3].map((k) => i * 4 + k),
@@ -50,7 +50,9 @@ export class Labels {
       );
     });
     this.#geometry.setIndex(new three.Attribute(index, 1));
-    this.#geometry.addAttribute("position", new three.Attribute(places, 3));
+    this.#places = new three.Attribute(new Float32Array(signs.length * 12), 3);
+    this.#geometry.addAttribute("position", this.#places);
+    this.arrange(signs);
     this.#geometry.addAttribute("rank", new three.Attribute(ranks, 1));
     this.#material = new three.Material({
       vertexShader: LABELS_VERTEX,
@@ -68,6 +70,14 @@ export class Labels {
     this.node = new three.Mesh(this.#geometry, this.#material);
     this.node.frustumCulled = false;
     this.node.renderOrder = 4;
+  }
+
+  /** The same signs in other places. */
+  arrange(signs: readonly Sign[]): void {
+    signs.forEach(({ at }, i) => {
+      for (let k = 0; k < 4; k++) this.#places.array.set(at, i * 12 + k * 3);
+    });
+    this.#places.needsUpdate = true;
   }
 
   /** Write the texts in the colours of a theme. */

@@ -1,24 +1,40 @@
 /**
  * Where everything stands in the scene. Pure: from the description of a model to places.
  *
- * The tokens are a ball on the left. On the right every layer is a floor of a house, first
- * layer at the bottom, and each of its matrices a sheet on that floor; the same role stands
- * in the same column on every floor, so that a column is one part of the model through depth.
+ * The tokens are a ball. Beside it, or above it where the stage is narrow, every layer is a floor
+ * of a house, first layer at the bottom, and each of its matrices a sheet on that floor; the same
+ * role stands in the same column on every floor, so that a column is one part of the model
+ * through depth. How far apart the floors are depends on the room that there is.
  */
 
-import type { Point, Pose } from "./scene_camera";
+import { clamp } from "../scale";
+import type { Point } from "./scene_camera";
 import type { MatrixMeta, ParametersMeta } from "./stage";
 
-/** Radius of the tokens' ball. */
-export const RADIUS = 5;
-export const POSITIONS_RADIUS = 2;
 /** Side of a sheet, and the room between two. */
 export const SIDE = 2.2;
 const BETWEEN = 0.5;
-const GAP = 2.5;
-const SIGN = 1.4;
 const LOWEST_FLOOR = 0.6;
-const HIGHEST_FLOOR = 1.8;
+const HIGHEST_FLOOR = 2.6;
+/** Radius of the tokens' ball beside the house, and under it; of the positions', a share of it. */
+const BESIDE = 5;
+const BELOW = 3.6;
+const POSITIONS = 0.4;
+/** Between ball and house. */
+const GAP = 0.6;
+const STOREY = 1.4;
+
+/** CSS pixels: of names left of the floors, and around everything, legends below included. */
+const NAMES = 84;
+export const MARGIN = { left: 14, right: 14, top: 14, bottom: 34 } as const;
+/** Of signs: one letter, and half a line. */
+const LETTER = 7.3;
+const HALF_LINE = 9;
+
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
 
 export interface Sheet {
   readonly matrix: number;
@@ -36,6 +52,8 @@ export interface Sign {
   /** Among signs that may be thinned out, its number; -1 for one that always stays. */
   readonly rank: number;
   readonly quiet: boolean;
+  /** What it names. */
+  readonly of: "floor" | "column" | "tokens";
 }
 
 export interface Floor {
@@ -45,9 +63,15 @@ export interface Floor {
   readonly height: number;
 }
 
+/** A ball, or a point. */
+export interface Body {
+  readonly at: Point;
+  readonly radius: number;
+}
+
 export interface Layout {
-  readonly tokens: Point;
-  readonly positions: Point;
+  readonly tokens: Body;
+  readonly positions: Body;
   readonly sheets: readonly Sheet[];
   readonly floors: readonly Floor[];
   readonly signs: readonly Sign[];
@@ -55,9 +79,8 @@ export interface Layout {
   readonly rise: number;
   /** Of the sheets, from left to right. */
   readonly span: readonly [number, number];
-  /** Of all of it. */
-  readonly width: number;
-  readonly height: number;
+  /** From where sheets neither hide each other nor leave room between them, radians. */
+  readonly pitch: number;
 }
 
 /** Which floor a matrix stands on: its layer, or one below or above all layers. */
@@ -66,23 +89,21 @@ function floorKey(matrix: MatrixMeta): string {
   return matrix.kind === "head" ? "head" : "input";
 }
 
-function floorsOf(meta: ParametersMeta, drawn: readonly MatrixMeta[]): Floor[] {
+function floorsOf(
+  meta: ParametersMeta,
+  drawn: readonly MatrixMeta[],
+): readonly Omit<Floor, "height">[] {
   const used = new Set(drawn.map(floorKey));
   const layers = meta.layers.map(({ stack, index, label }) => ({
     key: `${stack}/${index}`,
     label,
     layer: index,
   }));
-  const all = [
+  return [
     { key: "input", label: "embeddings", layer: null },
     ...layers,
     { key: "head", label: "head", layer: null },
   ].filter(({ key }) => used.has(key));
-  const rise = Math.min(
-    HIGHEST_FLOOR,
-    Math.max(LOWEST_FLOOR, (2 * RADIUS) / Math.max(1, all.length)),
-  );
-  return all.map((floor, i) => ({ ...floor, height: (i - (all.length - 1) / 2) * rise }));
 }
 
 /** Column of each matrix; the n-th of a role on one floor has a column of its own. */
@@ -114,89 +135,132 @@ function columnsOf(drawn: readonly MatrixMeta[]): { column: Map<number, number>;
   return { column, names };
 }
 
-export function layoutOf(meta: ParametersMeta): Layout {
+/** What is seen of a sheet's depth where the next one begins behind it. */
+function seenOf(rise: number): number {
+  return (rise * SIDE) / Math.hypot(rise, SIDE);
+}
+
+/** The rise of which so much is seen. */
+function riseOf(seen: number): number {
+  if (seen >= SIDE) return HIGHEST_FLOOR;
+  return clamp((seen * SIDE) / Math.sqrt(SIDE ** 2 - seen ** 2), LOWEST_FLOOR, HIGHEST_FLOOR);
+}
+
+interface Arrangement {
+  readonly beside: boolean;
+  readonly radius: number;
+  readonly rise: number;
+  /** Pixels of a thing of size 1. */
+  readonly scale: number;
+}
+
+/** Ball and house beside each other, or one above the other: whichever fills more of the stage. */
+function arrange(ball: boolean, floors: number, width: number, sheets: number, stage: Size) {
+  const across = Math.max(80, stage.width - MARGIN.left - MARGIN.right - NAMES);
+  const down = Math.max(80, stage.height - MARGIN.top - MARGIN.bottom - 2 * HALF_LINE);
+  const least = floors * seenOf(LOWEST_FLOOR);
+  const most = floors * seenOf(HIGHEST_FLOOR);
+  const made = (beside: boolean): Arrangement & { filled: number } => {
+    const smallest = ball ? (beside ? BESIDE : BELOW) : 0;
+    const wide = beside ? 2 * smallest + GAP + width : Math.max(width, 2 * smallest);
+    const tall = beside ? Math.max(2 * smallest, least) : 2 * smallest + STOREY + least;
+    const scale = Math.min(across / wide, down / tall);
+    const room = down / scale;
+    // Under a low house the ball takes the room that is left.
+    const largest = Math.max(smallest, width / 2);
+    const radius = beside ? smallest : clamp((room - STOREY - most) / 2, smallest, largest);
+    const above = beside ? 0.94 * room : room - STOREY - 2 * radius;
+    const rise = riseOf(above / Math.max(1, floors));
+    const filled = scale ** 2 * (Math.PI * radius ** 2 + sheets * SIDE * seenOf(rise));
+    return { beside, radius, rise, scale, filled };
+  };
+  const [beside, above] = [made(true), made(false)];
+  return ball && sheets > 0 && above.filled > beside.filled ? above : beside;
+}
+
+/** Where everything stands in a stage of this size. */
+export function layoutOf(meta: ParametersMeta, stage: Size): Layout {
   const drawn = meta.matrices.filter((matrix) => matrix.heat !== null);
-  const floors = floorsOf(meta, drawn);
-  const rise = floors.length > 1 ? floors[1]!.height - floors[0]!.height : HIGHEST_FLOOR;
+  const storeys = floorsOf(meta, drawn);
   const { column, names } = columnsOf(drawn);
-  const width = Math.max(1, ...[...column.values()].map((c) => c + 1)) * (SIDE + BETWEEN) - BETWEEN;
-  const ball = meta.tokens || meta.positions ? 2 * RADIUS + GAP : 0;
-  const total = ball + (drawn.length ? width : 0);
-  const left = -total / 2;
-  const tokens: Point = [left + RADIUS, 0, 0];
-  const first = left + ball;
+  const columns = Math.max(0, ...[...column.values()].map((c) => c + 1));
+  const width = columns === 0 ? 0 : columns * (SIDE + BETWEEN) - BETWEEN;
+  const ball = meta.tokens !== null || meta.positions !== null;
+  const how = arrange(ball, storeys.length, width, drawn.length, stage);
+  const { beside, radius, rise, scale } = how;
+  const floors = storeys.map((floor, i) => ({
+    ...floor,
+    height: (i - (storeys.length - 1) / 2) * rise,
+  }));
+  // Names of floors stand between ball and house.
+  const gap = ball && columns > 0 && beside ? GAP + NAMES / scale : 0;
+  const first = beside ? 2 * radius + gap : 0;
+  const foot = floors[0]?.height ?? 0;
+  const tokens: Body = {
+    at: beside ? [radius, 0, 0] : [width / 2, foot - STOREY - radius, 0],
+    radius,
+  };
   const heights = new Map(floors.map((floor) => [floor.key, floor.height]));
   const sheets = drawn.map((matrix): Sheet => {
     const x = first + column.get(matrix.id)! * (SIDE + BETWEEN) + SIDE / 2;
     const [rows, columns] = matrix.heat!;
     return { matrix: matrix.id, at: [x, heights.get(floorKey(matrix)) ?? 0, 0], rows, columns };
   });
+  return {
+    tokens,
+    positions: positionsOf(tokens, beside),
+    sheets,
+    floors,
+    signs: signsOf(meta, floors, names, tokens, first, rise),
+    rise,
+    span: [first, first + width],
+    pitch: clamp(Math.atan(rise / SIDE), 0.3, 0.9),
+  };
+}
+
+/** Behind the tokens, or beside them where the house is above. */
+function positionsOf({ at: [x, y, z], radius }: Body, beside: boolean): Body {
+  const own = radius * POSITIONS;
+  const at: Point = beside
+    ? [x, y + radius - own, z - radius - own]
+    : [x - radius - own, y - radius + own, z];
+  return { at, radius: own };
+}
+
+function signsOf(
+  meta: ParametersMeta,
+  floors: readonly Floor[],
+  names: readonly string[],
+  tokens: Body,
+  first: number,
+  rise: number,
+): Sign[] {
   const signs: Sign[] = floors.map((floor, rank) => ({
     text: floor.label,
     at: [first - 0.25, floor.height, SIDE / 2],
     align: "right",
     rank,
     quiet: false,
+    of: "floor",
   }));
   const inner = floors.find((floor) => floor.layer !== null);
   for (const [c, text] of inner ? names.entries() : []) {
     const x = first + c * (SIDE + BETWEEN) + SIDE / 2;
     const at: Point = [x, inner!.height - rise * 0.1, SIDE / 2 + 0.2];
-    signs.push({ text, at, align: "middle", rank: -1, quiet: true });
+    signs.push({ text, at, align: "middle", rank: -1, quiet: true, of: "column" });
   }
   if (meta.tokens) {
-    const at: Point = [tokens[0], -RADIUS - 0.6, 0];
+    const [x, y, z] = tokens.at;
+    const at: Point = [x, y - tokens.radius, z];
     const text = `${meta.tokens.count} of ${meta.tokens.vocabulary} tokens`;
-    signs.push({ text, at, align: "middle", rank: -1, quiet: true });
+    signs.push({ text, at, align: "middle", rank: -1, quiet: true, of: "tokens" });
   }
-  return {
-    tokens,
-    positions: [tokens[0], RADIUS - POSITIONS_RADIUS, -RADIUS - POSITIONS_RADIUS],
-    sheets,
-    floors,
-    signs,
-    rise,
-    span: [first, first + width],
-    width: total,
-    height: Math.max(ball ? 2 * RADIUS : 0, floors.length * rise),
-  };
+  return signs;
 }
 
-/** All of it in view: `fov` in degrees from top to bottom, `aspect` is width by height. */
-export function homeOf(layout: Layout, fov: number, aspect: number): Pose {
-  const half = Math.tan((fov * Math.PI) / 360);
-  const across = layout.width / 2 / (half * aspect);
-  const up = layout.height / 2 / half;
-  // What is nearest looks largest, and signs stand beside it.
-  const distance = Math.max(across, up) * 1.08 + SIDE;
-  return { target: [0, -0.04 * layout.height, 0], yaw: 0, pitch: 0.46, distance };
-}
-
-/** Where to look at one layer from. */
-export function poseOfLayer(
-  layout: Layout,
-  layer: number,
-  fov: number,
-  aspect: number,
-): Pose | null {
-  const floor = layout.floors.find((f) => f.layer === layer);
-  if (!floor) return null;
-  const [left, right] = layout.span;
-  const half = Math.tan((fov * Math.PI) / 360);
-  // Room for the floor's name on the left.
-  const width = right - left + 2 * SIGN;
-  const target: Point = [(left + right - SIGN) / 2, floor.height, 0];
-  const distance = Math.max(width / 2 / (half * aspect), SIDE / half) + SIDE;
-  return { target, yaw: 0, pitch: 0.8, distance };
-}
-
-/** Sheets of higher floors than a layer's: they hide it from above. */
-export function above(layout: Layout, layer: number): ReadonlySet<number> {
-  const floor = layout.floors.find((f) => f.layer === layer);
-  const height = floor?.height ?? Number.POSITIVE_INFINITY;
-  return new Set(layout.sheets.filter(({ at }) => at[1] > height + 1e-6).map((s) => s.matrix));
-}
-
-export function poseOfToken(at: Point, from: Pose): Pose {
-  return { target: at, yaw: from.yaw, pitch: from.pitch, distance: 4 };
+/** Pixels that a sign takes around its place: left, right, up, down. */
+export function roomOf({ text, align }: Sign): readonly [number, number, number, number] {
+  const wide = text.length * LETTER;
+  const [left, right] = { left: [0, wide], right: [wide, 0], middle: [wide / 2, wide / 2] }[align];
+  return [left!, right!, HALF_LINE, HALF_LINE];
 }

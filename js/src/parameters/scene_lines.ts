@@ -1,7 +1,7 @@
 /** Lines of the scene: edges of sheets, the floor, trails. Each colour belongs to a corner. */
 
 import { rgb } from "../paint";
-import { type Layout, RADIUS, SIDE } from "./scene_layout";
+import { type Layout, SIDE } from "./scene_layout";
 import { LINES_FRAGMENT, LINES_VERTEX } from "./scene_shaders";
 import type { Attribute, Geometry, Material, Node3, Three } from "./scene_three";
 
@@ -66,7 +66,7 @@ class Pen {
   }
 }
 
-/** The floor under the tokens, and an edge around every sheet that is seen. */
+/** The axes of the tokens, through their origin, and an edge around every sheet that is seen. */
 export function frameLines(
   layout: Layout,
   visible: ReadonlySet<number>,
@@ -74,11 +74,10 @@ export function frameLines(
   color: string,
 ): Segments {
   const pen = new Pen();
-  const [x, , z] = layout.tokens;
-  for (let k = -2; tokens && k <= 2; k++) {
-    const at = (k / 2) * RADIUS;
-    pen.line([x + at, -RADIUS, z - RADIUS], [x + at, -RADIUS, z + RADIUS], color, 0.7);
-    pen.line([x - RADIUS, -RADIUS, z + at], [x + RADIUS, -RADIUS, z + at], color, 0.7);
+  const { at: origin, radius } = layout.tokens;
+  for (let axis = 0; tokens && axis < 3; axis++) {
+    const end = (sign: number) => origin.map((v, k) => (k === axis ? v + sign * radius : v));
+    pen.line(end(-1), end(1), color, 0.7);
   }
   const s = SIDE / 2;
   for (const { matrix, at } of layout.sheets) {

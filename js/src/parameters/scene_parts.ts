@@ -17,7 +17,7 @@ import {
 } from "./scene_columns";
 import type { Kit } from "./scene_kit";
 import { Labels } from "./scene_labels";
-import { type Layout, layoutOf, POSITIONS_RADIUS, RADIUS } from "./scene_layout";
+import { type Layout, layoutOf, type Size } from "./scene_layout";
 import { frameLines, Lines, trailLines } from "./scene_lines";
 import { Marker } from "./scene_marker";
 import { placeOf } from "./scene_pick";
@@ -45,7 +45,7 @@ export interface Camera {
 type Named = Node3 & { name: string; children: readonly Named[] };
 
 export class Parts {
-  readonly layout: Layout;
+  layout: Layout;
   /** The tokens as they are drawn, null where there are none. */
   tokens: Ends | null = null;
   /** Brings the tokens' values to the scene's size. */
@@ -53,6 +53,7 @@ export class Parts {
   readonly #group: Named;
   readonly #scene: Named;
   readonly #kit: Kit;
+  readonly #meta: ParametersMeta;
   readonly #cloud: Cloud;
   readonly #positions: Cloud;
   readonly #planes: Planes;
@@ -70,23 +71,34 @@ export class Parts {
   #trailed: unknown[] = [];
   #order = new Uint8Array(0);
 
-  constructor(kit: Kit, meta: ParametersMeta) {
+  constructor(kit: Kit, meta: ParametersMeta, stage: Size) {
     const { three } = kit;
     this.#kit = kit;
-    this.layout = layoutOf(meta);
+    this.#meta = meta;
+    this.layout = layoutOf(meta, stage);
     this.#scene = kit.scene as unknown as Named;
     this.#group = new three.Group() as Named;
     this.#group.name = GROUP;
-    this.#cloud = new Cloud(three, this.layout.tokens, TOKEN_SIZE);
-    this.#positions = new Cloud(three, this.layout.positions, POSITION_SIZE);
+    this.#cloud = new Cloud(three, this.layout.tokens.at, TOKEN_SIZE);
+    this.#positions = new Cloud(three, this.layout.positions.at, POSITION_SIZE);
     this.#planes = new Planes(three, this.layout);
     this.#labels = new Labels(three, this.layout.signs);
     this.#frames = new Lines(three);
     this.#trails = new Lines(three);
-    this.#trails.node.position.set(...this.layout.tokens);
+    this.#trails.node.position.set(...this.layout.tokens.at);
     this.#trails.node.renderOrder = 3;
     this.#marker = new Marker(three);
     for (const part of this.#all()) this.#group.add(part.node);
+  }
+
+  /** Stand as it suits a stage of another size. */
+  arrange(stage: Size): void {
+    this.layout = layoutOf(this.#meta, stage);
+    const { tokens, positions, signs } = this.layout;
+    for (const { node } of [this.#cloud, this.#trails]) node.position.set(...tokens.at);
+    this.#positions.node.position.set(...positions.at);
+    this.#planes.arrange(this.layout);
+    this.#labels.arrange(signs);
   }
 
   /** Write everything that has changed; the renderer draws it. */
@@ -100,7 +112,7 @@ export class Parts {
     this.#cloud.node.visible = this.tokens !== null && look.showTokens;
     if (this.tokens) {
       this.#radius = this.#grown(this.#radius, this.tokens);
-      this.factor = RADIUS / (this.#radius || 1);
+      this.factor = this.layout.tokens.radius / (this.#radius || 1);
       const { row } = this.tokens;
       const brush = { factor: this.factor, pixels, most: camera.most, row };
       this.#cloud.show(this.tokens.a, this.tokens.b, t, brush);
@@ -109,7 +121,7 @@ export class Parts {
     this.#positions.node.visible = positions !== null && look.showPositions;
     if (positions) {
       this.#positionRadius = this.#grown(this.#positionRadius, positions);
-      const factor = POSITIONS_RADIUS / (this.#positionRadius || 1);
+      const factor = this.layout.positions.radius / (this.#positionRadius || 1);
       const brush = { factor, pixels, most: camera.most, row: positions.row };
       this.#positions.show(positions.a, positions.b, t, brush);
     }
@@ -125,7 +137,7 @@ export class Parts {
   place(token: number, t: number): readonly [number, number, number] | null {
     const ends = this.tokens;
     if (!ends || token < 0 || token * 3 >= ends.b.places.length) return null;
-    return placeOf(ends.a, ends.b, t, token, this.factor, this.layout.tokens);
+    return placeOf(ends.a, ends.b, t, token, this.factor, this.layout.tokens.at);
   }
 
   dispose(): void {
@@ -171,7 +183,7 @@ export class Parts {
   #lines(shown: Shown, trails: ReadonlyMap<number, Float32Array>, palette: Palette): void {
     const { look } = shown;
     const tokens = look.showTokens && this.tokens !== null;
-    const framed = [look.visible, tokens, palette];
+    const framed = [look.visible, tokens, palette, this.layout];
     if (framed.some((value, i) => value !== this.#framed[i])) {
       this.#framed = framed;
       this.#frames.set(frameLines(this.layout, look.visible, tokens, palette.border));

@@ -52,6 +52,7 @@ export class Planes {
   readonly #material: Material;
   readonly #tiles: Tile[];
   readonly #size: [number, number];
+  readonly #places: Attribute;
   readonly #shown: Attribute;
   readonly #ranges = new WeakMap<Heat, Ends>();
   #held: [Held, Held];
@@ -73,15 +74,11 @@ export class Planes {
       left: (i % across) * wide,
       top: Math.floor(i / across) * tall,
     }));
-    const places = new Float32Array(sheets.length * 12);
     const uvs = new Float32Array(sheets.length * 8);
     const index = new Uint32Array(sheets.length * 6);
     const [width, height] = this.#size;
-    sheets.forEach(({ at: [x, y, z] }, i) => {
-      const s = SIDE / 2;
+    sheets.forEach((_, i) => {
       const { left, top, rows, columns } = this.#tiles[i]!;
-      // The first row is at the back, the first column on the left.
-      places.set([x - s, y, z - s, x + s, y, z - s, x - s, y, z + s, x + s, y, z + s], i * 12);
       const [u, v] = [(left + columns) / width, (top + rows) / height];
       uvs.set([left / width, top / height, u, top / height, left / width, v, u, v], i * 8);
       index.set(
@@ -91,7 +88,9 @@ export class Planes {
     });
     this.#geometry = new three.Geometry();
     this.#geometry.setIndex(new three.Attribute(index, 1));
-    this.#geometry.addAttribute("position", new three.Attribute(places, 3));
+    this.#places = new three.Attribute(new Float32Array(sheets.length * 12), 3);
+    this.#geometry.addAttribute("position", this.#places);
+    this.arrange(layout);
     this.#geometry.addAttribute("uv", new three.Attribute(uvs, 2));
     this.#shown = new three.Attribute(new Float32Array(sheets.length * 4), 1);
     this.#geometry.addAttribute("shown", this.#shown);
@@ -113,6 +112,17 @@ export class Planes {
     this.node = new three.Mesh(this.#geometry, this.#material);
     this.node.frustumCulled = false;
     this.#attach();
+  }
+
+  /** The same sheets in other places. */
+  arrange({ sheets }: Layout): void {
+    const s = SIDE / 2;
+    sheets.forEach(({ at: [x, y, z] }, i) => {
+      // The first row is at the back, the first column on the left.
+      const corners = [x - s, y, z - s, x + s, y, z - s, x - s, y, z + s, x + s, y, z + s];
+      this.#places.array.set(corners, i * 12);
+    });
+    this.#places.needsUpdate = true;
   }
 
   /** Two rows of 256 colours, RGBA: for values from 0 up, and for both signs. */

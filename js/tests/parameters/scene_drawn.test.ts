@@ -82,7 +82,7 @@ describe("cloud", () => {
 
 describe("sheets", () => {
   const model = meta(2);
-  const layout = layoutOf(model);
+  const layout = layoutOf(model, { width: 800, height: 500 });
   const all = new Set(layout.sheets.map((sheet) => sheet.matrix));
   const look = (rest: Partial<Look> = {}) =>
     ({ visible: all, shared: true, threshold: 0, ...rest }) as Look;
@@ -151,6 +151,7 @@ describe("two views of one scene", () => {
     scale: 0.01,
     norm: new Uint8Array(10),
     moved: null,
+    since: null,
     frequency: null,
     cluster: null,
     positions: null,
@@ -180,7 +181,8 @@ describe("two views of one scene", () => {
   test("each shows its own things, and gives all of them back", () => {
     const scene = new Node3();
     const [one, two] = [fakeKit(new FakeView(), scene), fakeKit(new FakeView(), scene)];
-    const parts = [new Parts(one, meta(2)), new Parts(two, meta(2))];
+    const size = { width: 600, height: 400 };
+    const parts = [new Parts(one, meta(2), size), new Parts(two, meta(2), size)];
     for (const part of parts) part.update({ a: moment, b: moment, t: 0, look }, new Map(), camera);
     expect(scene.children.map((child) => child.visible)).toEqual([false, true]);
     parts[0]!.update({ a: moment, b: moment, t: 0, look }, new Map(), camera);

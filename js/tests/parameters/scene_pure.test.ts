@@ -13,13 +13,14 @@ import {
   zoomed,
 } from "../../src/parameters/scene_camera";
 import { reachOf } from "../../src/parameters/scene_columns";
-import { above, homeOf, layoutOf, poseOfLayer, SIDE } from "../../src/parameters/scene_layout";
-import { pickPoint, pickSheet, placeOf, rayOf } from "../../src/parameters/scene_pick";
+import { layoutOf, MARGIN, SIDE } from "../../src/parameters/scene_layout";
+import { pickPoint, pickSheet, placeOf, rayOf, spotOf } from "../../src/parameters/scene_pick";
+import { above, homeOf, poseOfLayer } from "../../src/parameters/scene_poses";
 import { meta } from "./samples";
 
 const POSE: Pose = { target: [1, 2, 3], yaw: 0.7, pitch: 0.4, distance: 10 };
 const SIZE = { width: 800, height: 500 };
-const FOV = 40;
+const FOV = 24;
 
 /** Projection · view of a pose, the textbook way: what three.js computes. */
 function viewOf(pose: Pose, { width, height } = SIZE): Float32Array {
@@ -128,7 +129,7 @@ describe("picking", () => {
   });
 
   test("the cell under the pointer, of the sheet in front, unless it is hidden", () => {
-    const layout = layoutOf(meta(3));
+    const layout = layoutOf(meta(3), SIZE);
     const sheet = layout.sheets.at(-1)!;
     const { rows, columns } = sheet;
     const spot = (row: number, column: number) => [
@@ -153,7 +154,7 @@ describe("picking", () => {
 });
 
 describe("layout", () => {
-  const layout = layoutOf(meta(6));
+  const layout = layoutOf(meta(6), SIZE);
 
   test("layers rise; the same role stands in one column", () => {
     const floors = layout.floors.filter((floor) => floor.layer !== null);
@@ -175,19 +176,55 @@ describe("layout", () => {
     const model = meta(2);
     const first = model.matrices.find((m) => m.heat && m.layer === 0)!;
     for (let k = 0; k < 4; k++) model.matrices.push({ ...first, id: 900 + k });
-    const places = layoutOf(model).sheets.map(({ at }) => at.join());
+    const places = layoutOf(model, SIZE).sheets.map(({ at }) => at.join());
     expect(new Set(places).size).toBe(places.length);
   });
 
-  test.each([0.5, 1.5, 3])("all of it is in view in a box of aspect %d", (aspect) => {
-    const size = { width: 600 * aspect, height: 600 };
-    const view = viewOf(homeOf(layout, FOV, aspect), size);
-    for (const { at } of layout.sheets) {
-      const w = view[3]! * at[0] + view[7]! * at[1] + view[11]! * at[2] + view[15]!;
-      const x = (view[0]! * at[0] + view[4]! * at[1] + view[8]! * at[2] + view[12]!) / w;
-      const y = (view[1]! * at[0] + view[5]! * at[1] + view[9]! * at[2] + view[13]!) / w;
-      expect(Math.max(Math.abs(x), Math.abs(y))).toBeLessThan(1);
-    }
+  const shapes = [
+    [320, 540],
+    [540, 540],
+    [934, 612],
+    [1500, 540],
+  ] as const;
+  test.each([2, 6, 24].flatMap((layers) => shapes.map((shape) => [layers, ...shape] as const)))(
+    "a model of %i layers fills a stage of %i x %i, and none of it is outside",
+    (layers, width, height) => {
+      const size = { width, height };
+      const model = meta(layers);
+      const layout = layoutOf(model, size);
+      const all = new Set(layout.sheets.map((sheet) => sheet.matrix));
+      const seen = { visible: all, showTokens: true, showPositions: false };
+      const pose = homeOf(layout, FOV, size, seen);
+      const view = viewOf(pose, size);
+      const { at, radius } = layout.tokens;
+      const ball = [0, 1, 2].flatMap((axis) =>
+        [-1, 1].map((sign) => at.map((v, k) => v + (k === axis ? sign * radius : 0))),
+      );
+      const corners = layout.sheets.flatMap(({ at: [x, y, z] }) =>
+        [-1, 1].flatMap((u) => [-1, 1].map((v) => [x + (u * SIDE) / 2, y, z + (v * SIDE) / 2])),
+      );
+      const spots = [...ball, ...corners].map((p) => spotOf(p as never, view, size)!);
+      const [xs, ys] = [spots.map(([x]) => x), spots.map(([, y]) => y)];
+      const ends = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+      expect(ends[0]).toBeGreaterThanOrEqual(MARGIN.left - 1);
+      expect(ends[1]).toBeLessThanOrEqual(width - MARGIN.right + 1);
+      expect(ends[2]).toBeGreaterThanOrEqual(MARGIN.top - 1);
+      expect(ends[3]).toBeLessThanOrEqual(height - MARGIN.bottom + 1);
+      const shares = [(ends[1]! - ends[0]!) / width, (ends[3]! - ends[2]!) / height];
+      expect(Math.max(...shares)).toBeGreaterThan(0.7);
+      expect(shares[0]! * shares[1]!).toBeGreaterThan(0.35);
+    },
+  );
+
+  test("what is chosen comes near: one layer fills more than all of them", () => {
+    const one = new Set(layout.sheets.slice(-2).map((sheet) => sheet.matrix));
+    const pose = (visible: ReadonlySet<number>, showTokens: boolean) =>
+      homeOf(layout, FOV, SIZE, { visible, showTokens, showPositions: false });
+    const all = new Set(layout.sheets.map((sheet) => sheet.matrix));
+    const far = pose(all, true).distance;
+    expect(pose(one, false).distance).toBeLessThan(far / 2);
+    expect(pose(new Set(), true).distance).toBeLessThan(far);
+    expect(Number.isFinite(pose(new Set(), false).distance)).toBe(true);
   });
 
   test("what stands above a layer is lifted off, and nothing else", () => {
@@ -202,7 +239,8 @@ describe("layout", () => {
 
   test("a model without tokens, or with nothing at all, has a layout too", () => {
     const bare = meta(0, { tokens: null, positions: null, matrices: [], layers: [] });
-    expect(Number.isFinite(homeOf(layoutOf(bare), FOV, 1).distance)).toBe(true);
+    const seen = { visible: new Set<number>(), showTokens: true, showPositions: true };
+    expect(Number.isFinite(homeOf(layoutOf(bare, SIZE), FOV, SIZE, seen).distance)).toBe(true);
   });
 });
 
