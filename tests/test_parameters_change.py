@@ -63,7 +63,7 @@ def test_many_matrices_are_compared_by_fewer_units():
     rng = np.random.default_rng(0)
     updates = {n: rng.normal(size=(64, 128)).astype(np.float32) for n in range(40)}
     found = compare(updates, dict.fromkeys(updates, 1.0))
-    assert found.units == 1024 // 40
+    assert found.units == 768 // 40
     assert found.values[0, 1] == pytest.approx(found.chance, abs=0.06)
     np.testing.assert_allclose(np.diag(found.values), 1, atol=1e-5)
 

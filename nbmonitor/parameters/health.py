@@ -59,26 +59,37 @@ def judge(
         dead, else the largest.
     """
     row = np.full(len(COLUMNS), np.nan, np.float32)
-    broken = ~np.isfinite(now)  # (units,)
-    whole = float(np.sqrt(np.square(start).sum()))
-    went = float(np.sqrt(np.square(update).sum()))
+    finite = np.isfinite(now)  # (units,)
+    known = now if finite.all() else now[finite]
+    whole, went = float(np.sqrt(start @ start)), float(np.sqrt(update @ update))
     if whole or not went:
         # Of what began as zeros and has moved, there is no ratio.
         row[SINCE] = went / whole if went else 0.0
-    median = float(np.median(now[~broken])) if not broken.all() else float("nan")
-    apart = float(np.median(np.abs(now[~broken] - median))) if not broken.all() else float("nan")
+    median = _median(known)
     base = np.where(start > 0, start, median)  # (units,)
-    exploding = broken | ((now > _GROWN * base) & (now > median + _APART * apart))
-    moved = np.where(update > 0, update / np.where(start > 0, start, now), 0.0)  # (units,)
-    typical = float(np.median(moved[~broken])) if not broken.all() else 0.0
-    dead = ((moved < STILL) & (typical > _ALIVE)) | ((now == 0) & (median > 0))
-    row[SAMPLED], row[EXPLODING] = len(now), exploding.sum()
+    apart = _APART * _median(np.abs(known - median))
+    exploding = ~finite | ((now > _GROWN * base) & (now > median + apart))
+    dead = (now == 0) & (median > 0)
+    if went and not idle:
+        moved = np.where(update > 0, update / np.where(start > 0, start, now), 0.0)  # (units,)
+        typical = _median(moved[finite]) if len(known) else 0.0
+        dead |= (moved < STILL) & (typical > _ALIVE)
+    row[SAMPLED], row[EXPLODING] = len(now), np.count_nonzero(exploding)
     if not idle:
-        row[DEAD] = dead.sum()
-    row[LARGEST] = np.max(now[~broken], initial=0.0) / median if median else np.nan
-    shown = np.where(broken, -1.0, now)  # (units,)
+        row[DEAD] = np.count_nonzero(dead)
+    if median > 0:
+        row[LARGEST] = known.max() / median
+    shown = np.where(finite, now, -1.0)  # (units,)
     worst = int(shown.argmax())
-    for found in (dead & (not idle), exploding, broken):
-        if found.any():
+    for found in (None if idle else dead, exploding, ~finite):
+        if found is not None and found.any():
             worst = int(np.where(found, shown, -2.0).argmax())
     return row, worst
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Median of a few; a tenth of the time that `numpy.median` takes for them. NaN of none."""
+    if not len(values):
+        return float("nan")
+    ordered = np.sort(values)
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2

@@ -6,18 +6,22 @@ All of it on a thread that has the time. It knows no model and decides nothing a
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nbmonitor.parameters import blob
+from nbmonitor.parameters.change import CHANGE, change_header, change_meta, change_parts
 from nbmonitor.parameters.coder import Coder
 from nbmonitor.parameters.frequency import Frequency
 from nbmonitor.parameters.moment import Moment
 from nbmonitor.parameters.plan import Plan
 from nbmonitor.parameters.projection import Projector, procrustes
 from nbmonitor.parameters.reading import Reading
+from nbmonitor.parameters.since import Since
 from nbmonitor.parameters.sketch import directions, sketch
 from nbmonitor.parameters.snapshot import META, SKETCH, SNAPSHOT, sketch_parts, snapshot_parts
 
@@ -39,10 +43,21 @@ class Maker:
     before
         Views `tokens` (n, 3) and `positions` (m, 3) of the last of them, as far as there are any:
         those that follow are turned to lie near.
+    since
+        What moments are told against beside the one before; the first that has units becomes
+        its start. None: nothing is told of a start.
     """
 
-    def __init__(self, plan: Plan, put: Put, count: int = 0, before: Before | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        put: Put,
+        count: int = 0,
+        before: Before | None = None,
+        since: Since | None = None,
+    ) -> None:
         self._plan, self._put, self._count = plan, put, count
+        self._since = since
         self._before = dict(before or {})
         self._projectors = {"tokens": Projector(), "positions": Projector(seed=1)}
         self._turns: dict[str, NDArray[np.float32]] = {}
@@ -54,8 +69,8 @@ class Maker:
 
     def make(
         self, moment: Moment, step: int, reason: str, frequency: Frequency | None, skipped: int = 0
-    ) -> None:
-        """Make one snapshot and its sketch.
+    ) -> float:
+        """Make one snapshot and its sketch; and tell what changed since the start, if it can be.
 
         Parameters
         ----------
@@ -67,13 +82,22 @@ class Maker:
             Of the tokens in the batches; None where there are no tokens.
         skipped
             Snapshots that were due since the one before and were not taken.
+
+        Returns
+        -------
+        float
+            Seconds that were for what changed since the start.
         """
         reading = moment.host()
+        since = self._since
+        if since is not None and since.step is None and reading.units is not None:
+            since.begin(step, reading)
         parts: dict[str, Any] = {"stats": reading.stats, "heat": reading.heat}
         explained: tuple[float, ...] = ()
         if reading.tokens is not None:
             parts["tokens"], explained = self._view("tokens", reading.tokens)
             parts["norms"], parts["moved"] = reading.norms, reading.moved(self._earlier)
+            parts["since"] = since.moved(reading) if since is not None else None
             if frequency is not None and self._plan.vocabulary is not None:
                 parts["frequency"] = frequency.shares(self._plan.vocabulary.ids)
         if reading.positions is not None:
@@ -84,14 +108,30 @@ class Maker:
             about["skipped"] = skipped
         if reading.tokens is not None and reading.estimated:
             about["moved"] = "estimate"
+        if since is not None and parts.get("since") is not None:
+            about["since"] = since.step
         coded = self._coder.encode(step, snapshot_parts(**parts))
         self._tell_meta(step, reading.unread)
         if reading.tokens is not None:
             self._sketch(step, reading.tokens)
         self._store(SNAPSHOT, step, coded.array, coded.meta(**about))
         self._count += 1
+        spent = 0.0
+        if since is not None and reading.units is not None:
+            began = time.thread_time()
+            self._change(step, since, reading)
+            spent = time.thread_time() - began
         reading.forget()
         self._earlier = reading
+        return spent
+
+    def _change(self, step: int, since: Since, reading: Reading) -> None:
+        start = since.step if since.step is not None else step
+        units, similar = since.tell(reading)
+        data = blob.encode(step, change_parts(units, similar), extra=change_header(start, similar))
+        # Each stands alone: there is little in it that a difference would make smaller.
+        meta = {"reel": True, "blob": blob.VERSION, "base": None, **change_meta(start)}
+        self._store(CHANGE, step, np.frombuffer(data, np.uint8), meta)
 
     def _view(self, name: str, rows: NDArray[Any]) -> tuple[NDArray[Any], tuple[float, ...]]:
         """Return rows in three dimensions (n, 3), and the share of variance along each axis."""

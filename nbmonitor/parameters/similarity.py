@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nbmonitor.parameters.change import STILL, Floats, Similarity
 
-# Features of all matrices together, and of one at least: what one product costs, 10 ms or so.
-_FEATURES, _FEWEST = 1024, 8
+# Features of all matrices together, and of one at least: one product of them takes 5 ms or so.
+_FEATURES, _FEWEST = 768, 8
 
 
 def compare(updates: Mapping[int, NDArray[Any]], sizes: Mapping[int, float]) -> Similarity:

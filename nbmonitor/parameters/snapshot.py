@@ -40,6 +40,7 @@ def snapshot_parts(
     tokens: NDArray[Any] | None = None,
     norms: NDArray[Any] | None = None,
     moved: NDArray[Any] | None = None,
+    since: NDArray[Any] | None = None,
     frequency: NDArray[Any] | None = None,
     positions: NDArray[Any] | None = None,
 ) -> dict[str, Quantised | NDArray[Any]]:
@@ -53,13 +54,15 @@ def snapshot_parts(
         Pooled map (h, w) by id of its matrix.
     tokens, positions
         Views (n, 3) and (m, 3).
-    norms, moved, frequency
-        (n,): length of each token's row, how far it went, share in the batches as it is shown.
+    norms, moved, since, frequency
+        (n,): length of each token's row, how far it went since the snapshot before and since the
+        start, share in the batches as it is shown.
     """
     out: dict[str, Quantised | NDArray[Any]] = {}
     if tokens is not None:
         out["tokens/view"] = Quantised(tokens, "int16", VIEW_BITS)
-    for name, values in (("norm", norms), ("moved", moved), ("frequency", frequency)):
+    rows = {"norm": norms, "moved": moved, "since": since, "frequency": frequency}
+    for name, values in rows.items():
         if values is not None:
             out[f"tokens/{name}"] = Quantised(values, "uint8")
     if positions is not None:

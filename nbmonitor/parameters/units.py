@@ -8,6 +8,7 @@ for a device. What is told of them is for `nbmonitor/parameters/since.py`.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,10 +113,14 @@ class Grid:
 
 @dataclass(slots=True)
 class Units:
-    """The sample of one moment, on the devices: (ids, one vector) for each device and type."""
+    """The sample of one moment, on the devices: (ids, one vector) for each device and type.
+
+    `seconds` is what it took to take it.
+    """
 
     vectors: list[tuple[tuple[int, ...], Any]] = field(default_factory=list)
     grids: Mapping[int, Grid] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def host(self, events: Sequence[Any]) -> dict[int, NDArray[Any]]:
         """Bring it to the host, once: (units, inputs) by id."""
@@ -173,6 +178,7 @@ class Sampler:
             Of frozen matrices, what tells that nobody has written to them: then they are left
             out, but for the first time.
         """
+        began = time.perf_counter()
         wanted: dict[tuple[Any, Any], list[tuple[int, Any]]] = {}
         for number, tensor in found:
             if number not in self.grids:
@@ -185,6 +191,7 @@ class Sampler:
         units = Units(grids=self.grids)
         for (device, dtype), group in wanted.items():
             units.vectors.append((tuple(n for n, _ in group), self._copy(group, device, dtype)))
+        units.seconds = time.perf_counter() - began
         return units
 
     def _copy(self, group: Sequence[tuple[int, Any]], device: Any, dtype: Any) -> Any:

@@ -21,7 +21,10 @@ from nbmonitor.parameters.moment import Moment, read, read_gradients
 from nbmonitor.parameters.onebasis import view_tensors
 from nbmonitor.parameters.plan import Plan
 from nbmonitor.parameters.samples import Samples
+from nbmonitor.parameters.since import Since
 from nbmonitor.parameters.snapshot import META, SNAPSHOT
+from nbmonitor.parameters.turns import Turns
+from nbmonitor.parameters.units import Sampler
 from nbmonitor.parameters.unpacked import Unpacked
 from nbmonitor.parameters.wishes import Wishes, wishes
 from nbmonitor.parameters.worker import Worker
@@ -77,6 +80,7 @@ class Parameters(Probe):
         self._cadence = Cadence()
         self._worker = Worker("nbmonitor-parameters")
         self._maker: Maker | None = None
+        self._since: Since | None = None
         self._forget(Context())
 
     def use(self, value: Any) -> None:
@@ -120,6 +124,7 @@ class Parameters(Probe):
         self._skipped = self._lost = 0
         self._reading = 0.0
         self._late = False
+        self._taken, self._turns = 0, Turns()
 
     def absent(self, context: Context) -> str:
         """Say that there has to be a model, and the wish to see it."""
@@ -137,10 +142,18 @@ class Parameters(Probe):
             self._frequency = Frequency(plan.tokens.shape[0])
         before = [step for step in self.links.steps(SNAPSHOT) if step < context.step]
         self._worker = Worker("nbmonitor-parameters")
-        self._maker = Maker(plan, context.put, len(before), self._last_view(before))
+        self._since = since = self._start(plan, before)
+        self._maker = Maker(plan, context.put, len(before), self._last_view(before), since)
         if not plan.absent.get("model"):
             self._take(context.step, "begin")
         self._cadence.pardon()
+
+    def _start(self, plan: Plan, before: list[int]) -> Since:
+        """Return what to tell changes against: the run's own start, where it is still known."""
+        held = self._since
+        if held is not None and before and held.step == before[0] and held.fits(plan):
+            return held
+        return Since(plan, Sampler(plan))
 
     def _last_view(self, steps: list[int]) -> dict[str, Any]:
         """Return where points lay in the last snapshot of a run that goes on."""
@@ -240,22 +253,32 @@ class Parameters(Probe):
             self._skipped += 1
             self._lost += 1
             return
+        whole = self._since is not None and self._turns.due(self._taken, reason)
+        sampler = self._since.sampler if self._since is not None and whole else None
         began = time.perf_counter()
-        moment = read(self._context.model, self.plan, self._previous, gradients)
+        moment = read(self._context.model, self.plan, self._previous, gradients, sampler)
+        spent += time.perf_counter() - began
         self._previous, self._looked = moment, number
-        self._cadence.paid(number, spent + time.perf_counter() - began, here=True)
+        self._taken += 1
+        self._cadence.paid(number, spent, here=True)
         make = functools.partial(self._maker.make, skipped=self._skipped)
-        job = functools.partial(self._make, make, moment, number, reason)
+        job = functools.partial(self._make, make, moment, number, reason, spent)
         self._skipped = 0
         self._worker.offer(job, beyond=beyond)
 
-    def _make(self, make: Callable[..., None], moment: Moment, number: int, reason: str) -> None:
-        """Make a snapshot; on the worker's thread."""
+    def _make(
+        self, make: Callable[..., float], moment: Moment, number: int, reason: str, spent: float
+    ) -> None:
+        """Make a snapshot that took `spent` seconds to read; on the worker's thread."""
+        units = moment.units.seconds if moment.units is not None else None
         began = time.thread_time()
-        make(moment, number, reason, self._frequency)
-        self._cadence.paid(number, time.thread_time() - began, here=False)
+        change = make(moment, number, reason, self._frequency)
+        took = time.thread_time() - began
+        self._cadence.paid(number, took, here=False)
         if reason == "begin":
             self._cadence.pardon()
+        elif units is not None:
+            self._turns.paid(units + change, spent + took - units - change)
 
     def _see_all(self) -> None:
         """Put all snapshots in one basis, for whoever looks at the run later."""
