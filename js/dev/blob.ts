@@ -42,8 +42,12 @@ function stored(bytes: Uint8Array): Uint8Array {
   return out;
 }
 
-/** A key blob of these parts. */
-export function packBlob(step: number, parts: Record<string, Given>): Uint8Array<ArrayBuffer> {
+/** A key blob of these parts; `extra` goes into its header. */
+export function packBlob(
+  step: number,
+  parts: Record<string, Given>,
+  extra: object = {},
+): Uint8Array<ArrayBuffer> {
   const dtype = (values: Values) => values.constructor.name.replace("Array", "").toLowerCase();
   const specs = Object.entries(parts).map(([name, { values, shape, scale = 1, offset = 0 }]) => ({
     name,
@@ -54,7 +58,9 @@ export function packBlob(step: number, parts: Record<string, Given>): Uint8Array
     delta: false,
     shuffle: false,
   }));
-  const text = new TextEncoder().encode(JSON.stringify({ v: 1, step, base: null, parts: specs }));
+  const text = new TextEncoder().encode(
+    JSON.stringify({ v: 1, step, base: null, parts: specs, ...extra }),
+  );
   const long = Math.ceil(text.length / 8) * 8;
   const pieces = Object.values(parts).map(({ values: v }) => {
     return new Uint8Array(v.buffer, v.byteOffset, v.byteLength);

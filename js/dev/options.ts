@@ -32,7 +32,7 @@ export interface Options {
   quality: "" | "full" | "empty";
   /** Whether there is a Parameters tab; "empty": without a snapshot; "few": as a saved notebook has it. */
   parameters: "" | "full" | "few" | "empty";
-  /** Whether the adapters learn nothing. */
+  /** Whether the adapters learn nothing, and little gradient reaches the first layers. */
   faulty: boolean;
   /** Path of the run file, or "". */
   file: string;

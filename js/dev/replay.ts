@@ -201,6 +201,7 @@ export class Replay implements Live {
       if (this.#snapshots % every !== 0 && this.#snapshots < all.length - 1) continue;
       const made = snapshot(this.#options, this.#snapshots, all);
       put("parameters/snapshot", made.step, made.meta, made.bytes);
+      put("parameters/change", made.step, { reel: true, start: 0 }, made.change);
     }
   }
 

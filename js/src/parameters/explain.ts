@@ -213,14 +213,56 @@ export const COLOURS = {
     "Groups found by k-means in this 3-D view, named by the tokens nearest their centres. In the full width of the embedding the groups may be others.",
 } as const;
 
+/** What is found by looking at all matrices at once. */
+export const INSIGHTS: Readonly<Record<string, Explanation>> = {
+  flow: {
+    title: "Gradient flow",
+    text: "How strong the gradient is in each layer: the root mean square over all its weights, of one batch. It is made at the head and handed back, layer by layer, to the embeddings; the pulses run that way, bright and fast where it is strong.",
+    healthy:
+      "Bars within a factor of ten or so of each other. Embeddings are often lower: most rows get no gradient from one batch.",
+    unhealthy:
+      "A staircase down to the embeddings (vanishing: less than a thousandth of the median is named), bars that tower over the rest (exploding), or a layer with none (cut off).",
+  },
+  similarity: {
+    title: "Similarity of updates",
+    text: "Linear CKA (Kornblith et al. 2019) of what training has added to each matrix that reads the residual stream: 1 where two matrices have come to look at the same directions of it, about the level of chance where they have nothing in common. From a sample of units and inputs.",
+    healthy:
+      "Neighbouring layers alike, distant ones less so. In a fine-tuning, more likeness everywhere is common: little is learnt, and all of it is the task.",
+    unhealthy:
+      "Everything alike from the first layer to the last, early in a training from scratch: layers learn one and the same thing. One layer unlike all others may be broken.",
+  },
+  since: {
+    title: "Changed since the start",
+    text: "How far the sampled weights are from where they were at the run's first snapshot, in shares of their length then: ‖W−W₀‖/‖W₀‖. In a fine-tuning this is what it has changed in the model that was loaded.",
+    healthy:
+      "From scratch, all layers take part, often far beyond 0.5. In a fine-tuning, small shares (below 0.1, often far below), most in late layers.",
+    unhealthy:
+      "Parts at 0 that should learn; or a fine-tuning that rewrites a layer, and may have made it forget what it knew.",
+  },
+  units: {
+    title: "Dead and exploding units",
+    text: "A unit is one output of a matrix. Dead: its weights have not moved since the start although the matrix has, or are all zero. Exploding: its weights have grown to more than ten times what they were and far beyond the other units, or are not finite. Only the sampled units are looked at.",
+    healthy: "None. A few dead units in a wide MLP harm little.",
+    unhealthy:
+      "Dead units that become more, which no gradient reaches any more; or single units that outgrow all others: lower the learning rate, clip, or look for outliers there.",
+  },
+};
+
 /** The text of a title attribute or a tip: four short paragraphs. */
 export function spelled({ title, text, healthy, unhealthy }: Explanation): string {
   return `${title}\n${text}\nHealthy: ${healthy}\nUnhealthy: ${unhealthy}`;
 }
 
 /** What is known of a name that comes from the kernel; null if nothing is. */
-export function explain(of: "kind" | "statistic" | "phase", name: string): Explanation | null {
-  const all: Readonly<Record<string, Explanation>> =
-    of === "kind" ? KINDS : of === "statistic" ? STATISTICS : PHASES;
+export function explain(
+  of: "kind" | "statistic" | "phase" | "insight",
+  name: string,
+): Explanation | null {
+  const all: Readonly<Record<string, Explanation>> = {
+    kind: KINDS,
+    statistic: STATISTICS,
+    phase: PHASES,
+    insight: INSIGHTS,
+  }[of];
   return Object.hasOwn(all, name) ? all[name]! : null;
 }

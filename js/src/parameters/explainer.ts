@@ -20,7 +20,7 @@ const AIR = 6;
 export function explanationOf(what: string): Explanation | null {
   const [of, name = ""] = what.split(":", 2);
   if (of === "phase") return explain(of, PHASES[name] ?? name);
-  return of === "kind" || of === "statistic" ? explain(of, name) : null;
+  return of === "kind" || of === "statistic" || of === "insight" ? explain(of, name) : null;
 }
 
 /** Explain what is marked within `root`, until `signal` aborts. */

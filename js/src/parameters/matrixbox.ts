@@ -3,6 +3,7 @@
 import { dotted, short } from "../format";
 import { button, h, setAttr, setText } from "../view";
 import { mostChanged, statistic } from "./filters";
+import { Ranking } from "./ranking";
 import type { Frame } from "./reel";
 import type { MatrixMeta, ParametersMeta, StatisticName } from "./stage";
 
@@ -34,10 +35,8 @@ export class MatrixBox {
   readonly #facts = h("div", { class: "nbm-facts nbm-statistics" });
   readonly #answer = h("span", { class: "nbm-side-note", "aria-live": "polite" });
   readonly #full: HTMLButtonElement;
-  readonly #list = h("ol", { class: "nbm-most" });
+  readonly #list: Ranking;
   readonly #note = h("span", { class: "nbm-side-note" });
-  readonly #rows: HTMLButtonElement[] = [];
-  readonly #listed: (MatrixMeta | undefined)[] = [];
   #meta: ParametersMeta | null = null;
   #matrix: MatrixMeta | null = null;
 
@@ -46,16 +45,7 @@ export class MatrixBox {
     const ask = () => this.#matrix && options.ask(this.#matrix);
     const title = "Ask the kernel for every entry of this matrix, not a pooled picture";
     this.#full = button("full-matrix", "full resolution", title, ask, options.signal);
-    for (let i = 0; i < LIST; i++) {
-      const choose = () => {
-        const matrix = this.#listed[i];
-        if (matrix) options.choose(matrix);
-      };
-      const row = button(`most-${i}`, "", "", choose, options.signal);
-      row.append(h("span"), h("i"), h("em"));
-      this.#rows.push(row);
-      this.#list.append(h("li", {}, row));
-    }
+    this.#list = new Ranking("most", LIST, options.choose, options.signal);
     this.el.append(
       h("h4", { class: "nbm-sidehead" }, "Matrix"),
       h("div", { class: "nbm-token-head" }, this.#name, this.#full),
@@ -63,7 +53,7 @@ export class MatrixBox {
       this.#facts,
       this.#answer,
       h("h4", { class: "nbm-sidehead" }, "Changed most", this.#note),
-      this.#list,
+      this.#list.el,
     );
   }
 
@@ -106,17 +96,12 @@ export class MatrixBox {
   #tellMost(most: ReturnType<typeof mostChanged>, frame: Frame | null): void {
     const none = frame && most.length === 0 ? "– the first" : "‖ΔW‖/‖W‖";
     setText(this.#note, none);
-    const top = most[0]?.change ?? 1;
-    for (const [i, row] of this.#rows.entries()) {
-      const at = most[i];
-      this.#listed[i] = at?.matrix;
-      (row.parentElement as HTMLElement).hidden = !at;
-      if (!at) continue;
-      const [name, bar, value] = [...row.children] as [HTMLElement, HTMLElement, HTMLElement];
-      setText(name, at.matrix.label);
-      setAttr(bar, "style", `--part:${(top > 0 ? at.change / top : 0).toFixed(3)}`);
-      setText(value, short(at.change));
-      setAttr(row, "title", `${at.matrix.name}: show it`);
-    }
+    const top = most[0]?.change || 1;
+    const listed = most.map(({ matrix, change }) => ({
+      matrix,
+      part: change / top,
+      text: short(change),
+    }));
+    this.#list.show(listed);
   }
 }

@@ -8,10 +8,12 @@ import { showAids } from "./aid";
 import { Asker } from "./ask";
 import { Bar } from "./bar";
 import { VIEW_KEY } from "./basis";
+import { Beside } from "./beside";
 import { atFirst, type Chosen, chosenAt } from "./chosen";
 import { explainIn } from "./explainer";
 import { Film, type Shot } from "./film";
 import { thresholdOf, visibleIds } from "./filters";
+import { Insights } from "./insights";
 import { Magnified } from "./magnified";
 import { Player } from "./player";
 import type { Frame } from "./reel";
@@ -39,10 +41,12 @@ export class ParametersPanel {
   readonly #stages: Stages;
   readonly #bar: Bar;
   readonly #side: Side;
+  readonly #insights: Insights;
   readonly #magnified: Magnified;
   readonly #asker: Asker;
   readonly #tour: TourBox;
   readonly #dirty: () => void;
+  readonly #beside: Beside;
   #meta: ParametersMeta | null = null;
   #metaBytes: unknown = null;
   #chosen: Chosen = atFirst(null);
@@ -80,11 +84,13 @@ export class ParametersPanel {
         signal,
         parts: () => live.scene?.() ?? null,
         hovered: (picked) => this.#hover(picked),
+        turned: (view) => this.#beside.turned(view),
         chosen: (picked) => this.#choose(picked),
         changed: this.#dirty,
       },
       live.scene ? "scene" : "flat",
     );
+    this.#beside = new Beside(this.#player, (view) => this.#stages.stand(view), ui, signal);
     this.#bar = new Bar({
       player: this.#player,
       palette,
@@ -139,7 +145,15 @@ export class ParametersPanel {
         signal,
       },
     });
-    const parts = [this.#stageBox, this.#bar.el, this.#side.el];
+    this.#insights = new Insights({
+      store: live.store,
+      loop,
+      palette,
+      choose: (matrix) => this.#goTo(matrix),
+      changed: this.#dirty,
+      signal,
+    });
+    const parts = [this.#stageBox, this.#bar.el, this.#side.el, this.#insights.el];
     this.#body = h("div", { class: "nbm-parameters", hidden: true }, ...parts);
     this.#stageBox.append(this.#magnified.el, this.#tour.el);
     ctx.tools.append(this.#tour.begin);
@@ -182,6 +196,7 @@ export class ParametersPanel {
     this.#chosen = atFirst(meta);
     this.#stages.setMeta(meta);
     this.#side.setMeta(meta);
+    this.#insights.setMeta(meta);
   }
 
   /** The cursor of the charts moved: go to its step. Where it leaves, playback stays. */
@@ -196,6 +211,7 @@ export class ParametersPanel {
   /** Playback moved: the charts' cursor goes with it, unless it was the one that moved it. */
   #moved(): void {
     this.#dirty();
+    this.#beside.moved();
     const { ui } = this.#ctx;
     const { following, steps } = this.#player;
     if (this.#telling || steps.length === 0) return;
@@ -355,6 +371,9 @@ export class ParametersPanel {
       stage: this.#stages,
       asked: this.#asker.of(VIEW_KEY),
     });
+    const running = this.#player.following && live.get("status").state === "running";
+    const alive = running && live.link.state === "live";
+    this.#insights.paint(shown, this.#player.moving || alive, this.#ctx.palette());
     const facts = factsText(meta, frame, basis);
     if (this.#facts.textContent !== facts.join("")) {
       this.#facts.replaceChildren(...facts.map((text) => h("span", {}, text)));
