@@ -19,6 +19,28 @@ export interface Place {
   step?: number | null;
 }
 
+/**
+ * Where the Parameters tab is seen from: relative to the view of the whole, so that it holds for
+ * another model in another size. A new object with each move.
+ */
+export interface Viewpoint {
+  /** What draws it; places in space mean the same only to the same. */
+  readonly by: "flat" | "scene";
+  /** Radians around the vertical and above the horizon. */
+  readonly yaw: number;
+  readonly pitch: number;
+  /** 1 shows the whole. */
+  readonly zoom: number;
+  /** What is in the middle. */
+  readonly centre: readonly [number, number, number];
+  /** The layer that is looked at. */
+  readonly layer: number | null;
+  /** Where the flat stack of heatmaps is. */
+  readonly stack: { readonly x: number; readonly y: number; readonly zoom: number } | null;
+  /** Whether the whole is shown, and is to stay in view. */
+  readonly home: boolean;
+}
+
 interface Values {
   /** Part of the run that the charts show. */
   range: Range;
@@ -40,6 +62,10 @@ interface Values {
   /** Whether to tell of alerts while the page is hidden; null as long as nobody chose. */
   notify: boolean | null;
   place: Place | null;
+  /** Where parameters are seen from, once the viewer has moved. */
+  camera: Viewpoint | null;
+  /** What playback has begun to do here; of dashboards side by side one leads. */
+  lead: { readonly to: "newest" | "play" } | null;
   /** Step of the loss spike whose rows are shown; null for the worst. */
   spike: number | null;
 }
@@ -67,6 +93,8 @@ export class UiState {
     dismissed: new Set(),
     notify: null,
     place: null,
+    camera: null,
+    lead: null,
     spike: null,
   };
   #listeners = new Map<Topic, Set<() => void>>();

@@ -6,6 +6,7 @@
 import { grouped as withCommas } from "../format";
 import type { Item } from "../frame";
 import type { Palette } from "../paint";
+import type { Viewpoint } from "../ui";
 import { button, h, keepKeys, setAttr } from "../view";
 import { PLANES, type PlaneName } from "./camera";
 import { Clusterer } from "./cluster";
@@ -18,6 +19,7 @@ import { FlatView, partsOf, within } from "./flat_view";
 import { Lod } from "./lod";
 import { listen } from "./pointer";
 import type { FlyTarget, Look, Moment, ParametersMeta, Picked, Stage, StageOptions } from "./stage";
+import { cameraOf, flatViewpointOf } from "./viewpoint";
 
 /** How near to a point a pointer must be, CSS pixels. */
 const REACH = 10;
@@ -49,6 +51,8 @@ class FlatStage implements Stage {
   #radius = 0;
   #radii = new WeakMap<Moment, number>();
   #size: readonly [number, number] = [0, 0];
+  /** The viewer has done something with the camera since the last paint, or is flying. */
+  #turned = false;
   #pending = false;
   #asked = 0;
   #last = 0;
@@ -123,6 +127,12 @@ class FlatStage implements Stage {
       };
       this.#view.toPoint([at(0), at(1), at(2)]);
     }
+    this.#move();
+  }
+
+  stand(view: Viewpoint): void {
+    this.#view.stand(cameraOf(view), view.by === "flat" ? view.stack : null);
+    this.#turned = false;
     this.#dirty();
   }
 
@@ -142,7 +152,7 @@ class FlatStage implements Stage {
 
   #turn(name: PlaneName): void {
     this.#view.toPlane(name);
-    this.#dirty();
+    this.#move();
   }
 
   #dirty(): void {
@@ -231,6 +241,16 @@ class FlatStage implements Stage {
     this.#lod.note(now - this.#last, performance.now() - started);
     this.#last = now;
     if (moving) this.#dirty();
+    if (this.#turned) {
+      this.#options.turned(flatViewpointOf(view.camera, this.#stack.place, view.layer));
+    }
+    this.#turned = moving;
+  }
+
+  /** The viewer moves: whoever follows is told where to when that is painted. */
+  #move(): void {
+    this.#turned = true;
+    this.#dirty();
   }
 
   #paintCloud(ctx: CanvasRenderingContext2D, palette: Palette, tables: Tables, shown: Shown): void {
@@ -279,7 +299,7 @@ class FlatStage implements Stage {
         drag: (dx, dy, x0, y0, shift) => {
           view.drag(dx, dy, x0, y0, shift);
           if (this.#hovered) this.#hover(null, x0, y0);
-          this.#dirty();
+          this.#move();
         },
         click: (x, y) => this.#options.chosen(this.pick(x, y)),
         move: (x, y) => {
@@ -291,7 +311,7 @@ class FlatStage implements Stage {
         },
         zoom: (factor, x, y) => {
           view.zoom(factor, x, y);
-          this.#dirty();
+          this.#move();
         },
         twice: () => this.flyTo("reset"),
       },
@@ -303,7 +323,7 @@ class FlatStage implements Stage {
       (event) => {
         if (event.ctrlKey || event.metaKey || event.altKey || !view.key(event.key)) return;
         event.preventDefault();
-        this.#dirty();
+        this.#move();
       },
       { signal },
     );

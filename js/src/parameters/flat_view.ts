@@ -131,6 +131,20 @@ export class FlatView {
     this.#layer = { layer, layout: null };
   }
 
+  /** The layer that is looked at, if any. */
+  get layer(): number | null {
+    return this.#layer?.layer ?? null;
+  }
+
+  /** Be there at once, wherever a flight was going. */
+  stand(camera: Camera, place: Place | null): void {
+    this.#cameraFlight = null;
+    this.camera = camera;
+    if (!place) return;
+    this.#placeFlight = this.#layer = null;
+    this.stack.place = place;
+  }
+
   /** Along an axis: a projection onto two components. */
   toPlane(name: PlaneName): void {
     this.#fly({ ...this.camera, ...PLANES[name] });

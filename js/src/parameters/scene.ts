@@ -5,6 +5,7 @@
  */
 
 import type { SceneParts } from "../model";
+import type { Viewpoint } from "../ui";
 import { h } from "../view";
 import { Flight, wantsStill } from "./camera";
 import type { Shown } from "./flat_cloud";
@@ -19,6 +20,7 @@ import { Parts } from "./scene_parts";
 import { pickPoint, pickSheet, rayOf, spotOf } from "./scene_pick";
 import { above, homeOf, poseOfLayer, poseOfToken } from "./scene_poses";
 import type { FlyTarget, Look, Moment, ParametersMeta, Picked, Stage, StageOptions } from "./stage";
+import { poseOf, viewpointOf } from "./viewpoint";
 
 const FLIGHT_MS = 700;
 /** A long lens: floors far up look like those far down. */
@@ -85,8 +87,12 @@ export class SceneStage implements Stage {
   #atHome = true;
   /** Going home waits for the next draw: what is to be seen is said at the same time. */
   #homing: "at once" | "in flight" | null = "at once";
-  /** How far away home is. */
-  #far = NOWHERE.distance;
+  /** From where the whole is seen. */
+  #home = NOWHERE;
+  /** The layer that is looked at. */
+  #layer: number | null = null;
+  /** Where to stand as soon as it is known where home is. */
+  #awaited: Viewpoint | null = null;
   /** Sheets that are out of the way. */
   #lifted: ReadonlySet<number> = NONE;
   #kept: ReadonlySet<number> = NONE;
@@ -186,9 +192,21 @@ export class SceneStage implements Stage {
       if (at) to = poseOfToken(at, this.#pose);
     }
     if (!to) return;
-    // The roof is lifted off the layer that is looked at.
-    this.#lifted = "layer" in target ? above(parts.layout, target.layer) : NONE;
+    this.#lookAt(parts, "layer" in target ? target.layer : null);
     this.#flight = new Flight(this.#pose, to, between, FLIGHT_MS, wantsStill());
+    this.#ask();
+  }
+
+  stand(view: Viewpoint): void {
+    const parts = this.#parts;
+    if (!parts || this.#homing === "at once") {
+      this.#awaited = view;
+      return;
+    }
+    this.#flight = this.#homing = null;
+    this.#atHome = view.home;
+    this.#lookAt(parts, view.by === "scene" ? view.layer : null);
+    this.#pose = poseOf(view, this.#home);
     this.#ask();
   }
 
@@ -203,12 +221,22 @@ export class SceneStage implements Stage {
     this.#end.abort();
   }
 
+  /** The roof is lifted off the layer that is looked at. */
+  #lookAt(parts: Parts, layer: number | null): void {
+    this.#layer = layer;
+    this.#lifted = layer === null ? NONE : above(parts.layout, layer);
+  }
+
+  #tell(): void {
+    this.#options.turned(viewpointOf(this.#pose, this.#home, this.#layer, this.#atHome));
+  }
+
   /** Everything that `look` shows comes into view, arranged for the stage's shape. */
   #goHome(parts: Parts, look: Look): void {
     parts.arrange(this.#size);
-    this.#lifted = NONE;
+    this.#lookAt(parts, null);
     const to = homeOf(parts.layout, FOV, this.#size, look);
-    this.#far = to.distance;
+    this.#home = to;
     if (this.#homing === "in flight") {
       this.#flight = new Flight(this.#pose, to, between, FLIGHT_MS, wantsStill());
       this.#dirty();
@@ -217,6 +245,9 @@ export class SceneStage implements Stage {
       this.#pose = to;
     }
     this.#homing = null;
+    const awaited = this.#awaited;
+    this.#awaited = null;
+    if (awaited) this.stand(awaited);
   }
 
   /** What is seen of `visible`: the same set as long as it holds the same. */
@@ -239,6 +270,7 @@ export class SceneStage implements Stage {
     if (this.#flight) {
       this.#pose = this.#flight.at(now);
       if (this.#flight.over(now)) this.#flight = null;
+      this.#tell();
       this.#due = true;
     }
     if (this.#due) this.#draw(now);
@@ -298,7 +330,7 @@ export class SceneStage implements Stage {
     const { view, camera, scene, software } = this.#kit;
     this.#fit();
     const begun = performance.now();
-    const most = this.#lod.level(this.#far / this.#pose.distance);
+    const most = this.#lod.level(this.#home.distance / this.#pose.distance);
     const ratio = (view.renderer?.domElement.width ?? this.#size.width) / this.#size.width;
     camera.position.set(...eyeOf(this.#pose));
     camera.lookAt(...this.#pose.target);
@@ -329,6 +361,7 @@ export class SceneStage implements Stage {
     this.#homing = null;
     this.#atHome = false;
     this.#pose = pose;
+    this.#tell();
     this.#ask();
   }
 

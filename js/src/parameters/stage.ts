@@ -3,6 +3,7 @@
 
 import type { FrameLoop } from "../frame";
 import type { Palette } from "../paint";
+import type { Viewpoint } from "../ui";
 
 /** The kinds of parameter a matrix can be of. */
 export type Kind =
@@ -155,6 +156,8 @@ export interface Stage {
   /** What lies at this place, in CSS pixels from the stage's top left corner. */
   pick(x: number, y: number): Picked | null;
   flyTo(target: FlyTarget): void;
+  /** Be where the viewer of another run stands: at once, each time that they move. */
+  stand(view: Viewpoint): void;
   resize(width: number, height: number): void;
   dispose(): void;
 }
@@ -173,6 +176,8 @@ export interface StageOptions {
   readonly why: string;
   /** What the pointer is over, with its place in the stage; null when over nothing. */
   readonly hovered: (picked: Picked | null, x: number, y: number) => void;
+  /** The viewer has moved, or is flying: not said of `stand`. */
+  readonly turned: (view: Viewpoint) => void;
   /** What was clicked or chosen by key; null for a click on nothing. A drag is no click. */
   readonly chosen: (picked: Picked | null) => void;
 }

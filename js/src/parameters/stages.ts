@@ -4,6 +4,7 @@
  */
 
 import type { SceneParts } from "../model";
+import type { Viewpoint } from "../ui";
 import { makeFlat } from "./flat";
 import { openScene } from "./scene";
 import type { FlyTarget, Look, Moment, ParametersMeta, Picked, Stage, StageOptions } from "./stage";
@@ -28,6 +29,7 @@ export class Stages {
   #meta: ParametersMeta | null = null;
   #trails: ReadonlyMap<number, Float32Array> = new Map();
   #size: readonly [number, number] | null = null;
+  #view: Viewpoint | null = null;
 
   constructor(options: StagesOptions, wanted: Wanted) {
     this.#options = options;
@@ -86,6 +88,12 @@ export class Stages {
     this.#stage.flyTo(target);
   }
 
+  /** Be where the viewer of another run stands; so will the next stage. */
+  stand(view: Viewpoint): void {
+    this.#view = view;
+    this.#stage.stand(view);
+  }
+
   resize(width: number, height: number): void {
     this.#size = [width, height];
     this.#stage.resize(width, height);
@@ -105,6 +113,7 @@ export class Stages {
     if (this.#meta) this.#stage.setMeta(this.#meta);
     this.#stage.setTrails(this.#trails);
     if (this.#size) this.#stage.resize(...this.#size);
+    if (this.#view) this.#stage.stand(this.#view);
     this.#options.changed();
   }
 

@@ -13,6 +13,7 @@ import { makeExporter } from "./exports";
 import { mountFooter } from "./footer";
 import { mountHeader, showBeat, showProgress } from "./header";
 import { makeNotice } from "./notice";
+import { followNeighbours } from "./pair";
 import { mountTabs } from "./tabs";
 import { followTheme } from "./theme";
 
@@ -39,6 +40,7 @@ export function mountDashboard(el: HTMLElement, live: Live, signal: AbortSignal)
   );
   ui.on("scanlines", () => root.toggleAttribute("data-scanlines", ui.get("scanlines")), signal);
   followTheme(live, ui, signal);
+  followNeighbours(root, ui, signal);
   const notice = makeNotice(signal);
   const exporter = makeExporter(root, { live, ui, loop, palette, notice }, signal);
   mountHeader(root, live, ui, [exporter.menu], signal);

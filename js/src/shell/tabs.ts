@@ -81,7 +81,9 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
   const prefix = `nbm-${Math.random().toString(36).slice(2, 8)}`;
   root.append(list, host);
 
+  let shown = "";
   const select = (name: string, focus = false) => {
+    shown = name;
     shared.ui.set("tab", name);
     for (const [key, { tab, grid }] of pages) {
       const on = key === name;
@@ -182,6 +184,12 @@ export function mountTabs(root: HTMLElement, shared: Shared, signal: AbortSignal
   };
   shared.live.onTrait("panels", sync, signal);
   shared.ui.on("collapsed", sync, signal);
+  // Chosen in a dashboard beside this one, which may have a tab that isn't here.
+  const follow = () => {
+    const name = shared.ui.get("tab");
+    if (name !== shown) select(pages.has(name) ? name : shown);
+  };
+  shared.ui.on("tab", follow, signal);
   followPlaces(host, shared.live, shared.ui, select, signal);
   sync();
 }

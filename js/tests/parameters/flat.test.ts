@@ -5,6 +5,7 @@ import { FrameLoop } from "../../src/frame";
 import type { Palette } from "../../src/paint";
 import { makeFlat } from "../../src/parameters/flat";
 import type { Picked } from "../../src/parameters/stage";
+import type { Viewpoint } from "../../src/ui";
 import { countListeners, fakeCanvas, runFrames } from "../views/page";
 import { lookOf, metaOf, momentOf } from "./moments";
 
@@ -31,6 +32,7 @@ function open() {
   document.body.append(el);
   const hovered: (Picked | null)[] = [];
   const chosen: (Picked | null)[] = [];
+  const turned: Viewpoint[] = [];
   const stage = makeFlat({
     el,
     palette: () => PALETTE,
@@ -38,6 +40,7 @@ function open() {
     signal: end.signal,
     why: "",
     hovered: (picked) => hovered.push(picked),
+    turned: (view) => turned.push(view),
     chosen: (picked) => chosen.push(picked),
   });
   stage.setMeta(META);
@@ -47,7 +50,7 @@ function open() {
     canvas.dispatchEvent(
       new PointerEvent(type, { clientX: x, clientY: y, pointerId: 1, bubbles: true, ...more }),
     );
-  return { end, el, stage, canvas, hovered, chosen, point };
+  return { end, el, stage, canvas, hovered, chosen, turned, point };
 }
 
 beforeEach(() => {
@@ -133,6 +136,36 @@ describe("flat stage", () => {
     expect(plane).toMatchObject({ kind: "plane", row: 0, column: 0 });
     await settle();
     expect(stage.pick(x, y)).not.toEqual(picked);
+  });
+
+  test("tells where its viewer goes; another stands there, and says nothing of it", async () => {
+    const [one, other] = [open(), open()];
+    for (const { stage } of [one, other]) stage.frame(A, B, 0, lookOf(META));
+    await settle();
+    expect(one.turned).toEqual([]);
+    const before = other.stage.pick(...somewhere(one.stage, "token"));
+    one.point("pointerdown", 200, 200);
+    one.point("pointermove", 290, 170);
+    one.point("pointerup", 290, 170);
+    await settle();
+    const view = one.turned.at(-1)!;
+    expect(view).toMatchObject({ by: "flat", zoom: 1, layer: null });
+    other.stage.stand(view);
+    await settle();
+    const place = somewhere(one.stage, "token");
+    expect(other.stage.pick(...place)).toEqual(one.stage.pick(...place));
+    expect(before).not.toBeNull();
+    one.stage.flyTo({ layer: 2 });
+    await new Promise((done) => setTimeout(done, 900));
+    await settle();
+    const layer = one.turned.at(-1)!;
+    expect(layer.stack?.zoom).toBeGreaterThan(1);
+    other.stage.stand(layer);
+    await settle();
+    const plane = somewhere(one.stage, "plane");
+    expect(other.stage.pick(...plane)).toEqual(one.stage.pick(...plane));
+    expect(other.turned).toEqual([]);
+    for (const { end } of [one, other]) end.abort();
   });
 
   test("flies to a token with easing, and at once for who wants no motion", async () => {
