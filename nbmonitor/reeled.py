@@ -14,6 +14,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nbmonitor.parameters import export
+from nbmonitor.parameters.blob import Blob, decode
+from nbmonitor.parameters.change import CHANGE
 from nbmonitor.parameters.keepsake import Keepsakes
 from nbmonitor.parameters.snapshot import META, SNAPSHOT, Snapshot, read_meta, snapshot
 from nbmonitor.parameters.unpacked import Unpacked
@@ -158,14 +160,21 @@ class Reeled:
             msg = f"no snapshot of parameters at step {step}: {known}; run.snapshots() lists them"
             raise KeyError(msg)
         blob = Unpacked(functools.partial(self.frame, SNAPSHOT)).at(step)
-        return snapshot(blob, read_meta(self.tensor(META)), about[3])
+        return snapshot(blob, read_meta(self.tensor(META)), about[3], self._change(step))
+
+    def _change(self, step: int) -> Blob | None:
+        """Return what a snapshot tells of the changes since the start; None where it doesn't."""
+        found = self.frame(CHANGE, step)
+        return None if found is None else decode(found[2].tobytes())
 
     def export_snapshots(self, path: str | Path, steps: Iterable[int] | None = None) -> Path:
         """Write snapshots of parameters to one file of named arrays.
 
-        `steps`, `tokens` (s, n, 3), `token_ids`, `norms`, `moved`, `frequency`, `positions`,
-        `heat/<matrix>` (s, h, w), `stats` (s, matrices, statistics), `explained` (s, 3); NaN where
-        a snapshot lacks it. Texts and names are arrays of strings, or in safetensors' metadata.
+        `steps`, `tokens` (s, n, 3), `token_ids`, `norms`, `moved`, `since`, `frequency`,
+        `positions`, `heat/<matrix>` (s, h, w), `stats` (s, matrices, statistics), `explained`
+        (s, 3), `units` (s, matrices, unit statistics), `similarity` (s, k, k) of the matrices
+        `similarity_ids`; NaN where a snapshot lacks it. Texts and names are arrays of strings, or
+        in safetensors' metadata.
 
         Parameters
         ----------
@@ -189,7 +198,8 @@ class Reeled:
         blobs = [unpacked.at(step) for step in wanted]
         about = [self.frame(SNAPSHOT, step) for step in wanted]
         shares = [[] if each is None else each[3].get("explained") or [] for each in about]
-        export.write(path, blobs, read_meta(self.tensor(META)), shares)
+        changes = [self._change(step) for step in wanted]
+        export.write(path, blobs, read_meta(self.tensor(META)), shares, changes)
         return Path(path)
 
     def keepsakes(self, budget: int) -> list[Tensor]:

@@ -16,6 +16,7 @@ from weights import STATISTICS, Weights
 from nbmonitor import html, packing, wire
 from nbmonitor.feed import Feed
 from nbmonitor.parameters import blob, condensed, onebasis
+from nbmonitor.parameters.change import CHANGE, COLUMNS
 from nbmonitor.parameters.snapshot import META, SKETCH, SNAPSHOT, Snapshot
 from nbmonitor.parameters.unpacked import Unpacked
 from nbmonitor.run import HISTORY_BYTES, Run
@@ -38,6 +39,7 @@ def check(found: Snapshot, truth: dict, *, rounding: float = 1e-6) -> None:
     }
     if truth["moved"] is not None:
         near["tokens/moved"] = (found.moved, truth["moved"])
+        near["tokens/since"] = (found.since, truth["since"])
     for i, values in truth["heat"].items():
         near[f"heat/{i}"] = (found.heatmaps[f"h.{i}.weight"], values)
     for name, (got, want) in near.items():
@@ -47,6 +49,10 @@ def check(found: Snapshot, truth: dict, *, rounding: float = 1e-6) -> None:
         assert errors[name] <= 1.3 * np.abs(want).max() / 60, name
     assert np.array_equal(found.statistics, truth["stats"])
     assert found.explained == pytest.approx(view.explained)
+    sampled = ~np.isnan(truth["units"][:, 0])
+    assert np.array_equal(found.units[list(COLUMNS)].to_numpy("f4"), truth["units"][sampled])
+    if truth["similarity"].size:
+        assert np.abs(found.similarity - truth["similarity"]).max() <= 0.5 / 255 + 1e-6
 
 
 def test_a_snapshot_is_what_was_measured_within_the_stated_error(run) -> None:
@@ -62,6 +68,9 @@ def test_a_snapshot_is_what_was_measured_within_the_stated_error(run) -> None:
     assert first.token_ids.tolist() == weights.meta["tokens"]["ids"]
     assert first.texts[3] == "tok3 é"
     assert first.reason == "cadence"
+    assert (first.since, first.similarity, first.start) == (None, None, 1)
+    assert first.units["name"].tolist() == ["h.0.weight", "h.3.weight"]
+    assert first.units["unit"].tolist() == [2303, 2303]
     assert list(first.stats.columns) == ["name", "kind", "role", "layer", *STATISTICS]
     assert first.stats["name"].tolist() == [f"h.{i}.weight" for i in range(5)]
     assert first.stats["l2"].to_numpy("f4") == pytest.approx(weights.truth[1]["stats"][:, 4])
@@ -84,6 +93,7 @@ def test_a_model_without_tokens_has_snapshots_too(run) -> None:
     found = run.snapshot(4)
     assert found.tokens.shape == (0, 3)
     assert (found.heatmaps, found.norms, found.texts) == ({}, None, [])
+    assert (len(found.units), len(found.similarity_ids), found.start) == (0, 0, None)
     assert len(found.stats) == 0
     assert onebasis.view_tensors(run.reel_steps, run.frame) == []
 
@@ -128,6 +138,9 @@ def test_the_error_is_no_larger_than_the_document_says(run) -> None:
 def test_npz_has_every_snapshot_by_name(run, tmp_path) -> None:
     weights = Weights(run)
     weights.train([1, 2, 5])
+    # Not every snapshot tells what changed since the start.
+    del run._reels._held[CHANGE][2]
+    run._reels._steps[CHANGE].remove(2)
     with np.load(run.export_snapshots(tmp_path / "s.npz")) as found:
         assert found["steps"].tolist() == [1, 2, 5]
         assert found["tokens"].shape == (3, 200, 3)
@@ -141,6 +154,21 @@ def test_npz_has_every_snapshot_by_name(run, tmp_path) -> None:
         assert found["texts"][7] == "tok7 é"
         assert found["token_ids"].tolist() == weights.meta["tokens"]["ids"]
         assert found["explained"][0] == pytest.approx(run.snapshot(1).explained)
+        assert np.array_equal(found["since"][2], run.snapshot(5).since)
+        assert found["unit_statistics"].tolist() == list(COLUMNS)
+        assert found["units"].shape == (3, 5, 6)
+        assert np.isnan(found["units"][1]).all()
+        assert np.array_equal(found["units"][2], weights.truth[5]["units"], equal_nan=True)
+        assert "similarity" not in found
+
+
+def test_similarity_is_exported_by_id(run, tmp_path) -> None:
+    weights = Weights(run, matrices=12)
+    weights.train([1, 2, 5])
+    with np.load(run.export_snapshots(tmp_path / "s.npz")) as found:
+        assert found["similarity_ids"].tolist() == run.snapshot(5).similarity_ids.tolist()
+        assert np.isnan(found["similarity"][0]).all()
+        assert np.array_equal(found["similarity"][2], run.snapshot(5).similarity)
 
 
 def test_safetensors_has_the_same(run, tmp_path) -> None:
@@ -156,6 +184,8 @@ def test_safetensors_has_the_same(run, tmp_path) -> None:
         assert np.array_equal(found.get_tensor("tokens")[1], run.snapshot(5).tokens)
         assert found.get_tensor("heat/h.0.weight").shape == (2, 32, 32)
         assert found.get_tensor("token_ids").dtype == np.int64
+        assert found.get_tensor("units").shape == (2, 5, 6)
+        assert json.loads(words["unit_statistics"]) == list(COLUMNS)
 
 
 def test_what_cannot_be_exported_says_why(run, tmp_path) -> None:

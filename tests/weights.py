@@ -8,6 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from nbmonitor.parameters import blob
+from nbmonitor.parameters.change import (
+    CHANGE,
+    COLUMNS,
+    Similarity,
+    change_header,
+    change_meta,
+    change_parts,
+)
 from nbmonitor.parameters.coder import Coder
 from nbmonitor.parameters.projection import Projector
 from nbmonitor.parameters.sketch import directions, sketch
@@ -31,7 +40,9 @@ class Weights:
     Attributes
     ----------
     truth : dict
-        By step, what was measured: rows (n, d), heat (h, w) by matrix, stats, moved.
+        By step, what was measured: rows (n, d), heat (h, w) by matrix, stats, moved;
+        since the start: since, units (matrices, 6) two in three of them NaN, similarity
+        (k, k) of those that are not, but for the last.
     """
 
     def __init__(
@@ -93,27 +104,50 @@ class Weights:
         if self._before is not None:
             moved = np.linalg.norm(self.rows - self._before, axis=1)
         self._before = self.rows
+        if not self._index:
+            self._start, self._first = self.rows, step
+        since = np.linalg.norm(self.rows - self._start, axis=1) if self._index else None
+        units, similar = self._changes()
         parts = snapshot_parts(
             stats=self.stats,
             heat=self.heat,
             tokens=view.coordinates,
             norms=np.linalg.norm(self.rows, axis=1),
             moved=moved,
+            since=since,
             frequency=np.log1p(np.arange(len(self.rows))),
             positions=view.coordinates[:7],
         )
         if self._keep:
             self.truth[step] = {
                 "rows": self.rows, "heat": self.heat, "stats": self.stats, "moved": moved,
-                "view": view,
+                "view": view, "since": since, "units": units, "similarity": similar.values,
             }  # fmt: skip
         coded = self._snapshots.encode(step, parts, {"reason": "cadence"})
         about = coded.meta(index=self._index, reason="cadence", explained=list(view.explained))
-        self._run.put(SNAPSHOT, step, coded.array, {**about, "basis": "live"})
+        about |= {"basis": "live"} | ({"since": self._first} if since is not None else {})
+        self._run.put(SNAPSHOT, step, coded.array, about)
+        data = blob.encode(
+            step, change_parts(units, similar), extra=change_header(self._first, similar)
+        )
+        meta = {"reel": True, "blob": blob.VERSION, "base": None, **change_meta(self._first)}
+        self._run.put(CHANGE, step, np.frombuffer(data, np.uint8), meta)
         values = sketch(self.rows, self._towards)
         coded = self._sketches.encode(step, sketch_parts(values), {"width": self.rows.shape[1]})
         self._run.put(SKETCH, step, coded.array, coded.meta(page=False))
         self._index += 1
+
+    def _changes(self) -> tuple[np.ndarray, Similarity]:
+        """What is told of changes since the start: numbers, not of these weights."""
+        units = np.full((len(self.stats), len(COLUMNS)), np.nan, np.float32)
+        sampled = range(0, len(self.stats), 3)
+        for at in sampled:
+            units[at] = [self._rng.uniform(0, 0.1), 64, at % 2, 0, self._rng.uniform(1, 3), 2303]
+        ids = tuple(sampled)[:-1][:24] if self._index else ()
+        if len(ids) < 2:
+            return units, Similarity(frozen=ids)
+        values = self._rng.uniform(0, 1, (len(ids), len(ids))).astype("f4")
+        return units, Similarity(ids, (values + values.T) / 2, 0.05, units=32, coordinates=768)
 
     def rewind(self, step: int) -> None:
         """Go back, as after a checkpoint."""

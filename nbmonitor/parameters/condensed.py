@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbmonitor.parameters.blob import Blob, Part, encode, quantise
+from nbmonitor.parameters.change import UNITS
 
 # Of a view on a screen, a step is then less than two pixels.
 _VIEW_BITS, _SHADE_BITS, _HEAT_BITS = 9, 5, 6
@@ -33,6 +34,8 @@ def condense(blob: Blob) -> bytes:
 
 
 def _part(name: str, part: Part, extra: dict[str, Any]) -> Part:
+    if name == UNITS:
+        return part  # numbers of units among them, which may not be rounded
     if part.stored.dtype.kind == "f":
         return Part(_rounded(part.stored))
     if name.startswith("heat/"):

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbmonitor.parameters.blob import Blob
+from nbmonitor.parameters.change import COLUMNS, SIMILARITY, UNITS, similarity_ids
 from nbmonitor.parameters.snapshot import heat_parts
 
 FORMAT = "nbmonitor snapshots 1"
@@ -28,6 +29,7 @@ _SERIES = {
     "tokens": "tokens/view",
     "norms": "tokens/norm",
     "moved": "tokens/moved",
+    "since": "tokens/since",
     "frequency": "tokens/frequency",
     "positions": "positions/view",
     "stats": "stats",
@@ -50,6 +52,7 @@ def write(
     blobs: Sequence[Blob],
     meta: Mapping[str, Any],
     explained: Sequence[Sequence[float]],
+    changes: Sequence[Blob | None] = (),
 ) -> None:
     """Write snapshots.
 
@@ -63,6 +66,8 @@ def write(
         Of `parameters/meta`.
     explained
         Three shares of variance for each blob, or none.
+    changes
+        Of `parameters/change`, for each blob; None where a snapshot has none.
 
     Raises
     ------
@@ -73,11 +78,12 @@ def write(
     if path.suffix not in SUFFIXES:
         msg = f"{path.name!r} given; a name that ends in {' or '.join(SUFFIXES)} is allowed"
         raise ValueError(msg)
-    arrays = _arrays(blobs, meta, explained)
+    arrays = _arrays(blobs, meta, explained) | _changes(changes)
     words = {
         "texts": [str(text) for text in (meta.get("tokens") or {}).get("texts", [])],
         "matrices": [str(matrix["name"]) for matrix in meta.get("matrices", [])],
         "statistics": [str(name) for name in meta.get("statistics", [])],
+        "unit_statistics": list(COLUMNS) if any(changes) else [],
     }
     (_npz if path.suffix == ".npz" else _safetensors)(path, arrays, words)
 
@@ -111,18 +117,45 @@ def _arrays(
 
 
 def _stacked(
-    blobs: Sequence[Blob], part: str, shape: tuple[int, ...]
+    blobs: Sequence[Blob | None], part: str, shape: tuple[int, ...]
 ) -> Callable[[], NDArray[np.float32]]:
     def make() -> NDArray[np.float32]:
         out = np.full(shape, np.nan, np.float32)  # (s, ...)
         for place, blob in enumerate(blobs):
-            found = blob.parts.get(part)
+            found = blob.parts.get(part) if blob is not None else None
             # Other tokens than now have another place for each: they would not be the same points.
             if found is not None and found.stored.shape == shape[1:]:
                 out[place] = found.values
         return out
 
     return make
+
+
+def _changes(changes: Sequence[Blob | None]) -> dict[str, _Array]:
+    """Say what is written of changes since the start, by snapshot; matrices are compared by id."""
+    there = [change for change in changes if change is not None]
+    if not there:
+        return {}
+    shape = (len(changes), *there[-1].parts[UNITS].stored.shape)
+    out = {"units": _Array("float32", shape, _stacked(changes, UNITS, shape))}
+    ids = sorted({number for change in there for number in similarity_ids(change)})
+    if ids:
+        known = np.array(ids, np.int64)  # (k,)
+        square = (len(changes), len(ids), len(ids))
+        out["similarity_ids"] = _Array("int64", known.shape, lambda: known)
+        out["similarity"] = _Array("float32", square, lambda: _similarity(changes, known))
+    return out
+
+
+def _similarity(changes: Sequence[Blob | None], ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Put each matrix where its id stands, (s, k, k); NaN where it was not compared."""
+    out = np.full((len(changes), len(ids), len(ids)), np.nan, np.float32)
+    for place, change in enumerate(changes):
+        if change is not None and SIMILARITY in change.parts:
+            at = np.searchsorted(ids, similarity_ids(change))
+            rows, columns = np.ix_(at, at)
+            out[place, rows, columns] = change.parts[SIMILARITY].values
+    return out
 
 
 def _npz(path: Path, arrays: Mapping[str, _Array], words: Mapping[str, Sequence[str]]) -> None:

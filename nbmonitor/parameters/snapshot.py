@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nbmonitor import table
 from nbmonitor.parameters.blob import Blob, Part
+from nbmonitor.parameters.change import COLUMNS, SIMILARITY, similarity_ids, unit_rows
 from nbmonitor.parameters.coder import Quantised
 from nbmonitor.record import Tensor
 
@@ -29,6 +30,9 @@ SKETCH = "parameters/sketch"
 # Of int16, uint8 and int8: steps finer than a pixel of a view, a shade of a map, the noise of a
 # sketch; each bit more costs 1,000 snapshots 2 to 20 MB.
 VIEW_BITS, HEAT_BITS, SKETCH_BITS = 12, 7, 6
+
+# What of a matrix stands in a table beside its numbers.
+_WHAT = ("name", "kind", "role", "layer")
 
 Floats = NDArray[np.float32]
 
@@ -93,9 +97,10 @@ class Snapshot:
         (n,) int64, which rows of the embedding they are.
     texts
         What these tokens stand for.
-    norms, moved, frequency
-        (n,) float32 or None: length of each row; how far it went since the snapshot before (None
-        in the first); its share in the batches so far, on the logarithmic scale of the display.
+    norms, moved, since, frequency
+        (n,) float32 or None: length of each row; how far it went since the snapshot before, and
+        since the one at `start` (None in the first); its share in the batches so far, on the
+        logarithmic scale of the display.
     positions
         (m, 3) float32 or None, position embeddings, likewise.
     heatmaps
@@ -111,6 +116,14 @@ class Snapshot:
         Why it was taken: "cadence", "evaluation", "checkpoint", "begin" or "end".
     meta
         `parameters/meta`: matrices, layers, kinds, units.
+    start
+        The step that `since`, `units` and `similarity` are told against: the first snapshot's,
+        or after a resume in another process that of its first. None where nothing is.
+    similarity, similarity_ids
+        (k, k) float32 or None, linear CKA of the updates since the start of k matrices that read
+        the residual stream, in [0, 1]; and their ids, (k,) int64.
+    unit_statistics
+        Rows of `units`.
     """
 
     step: int
@@ -127,19 +140,33 @@ class Snapshot:
     errors: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    since: Floats | None = None
+    start: int | None = None
+    similarity: Floats | None = None
+    similarity_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    unit_statistics: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+
+    @cached_property
+    def units(self) -> pd.DataFrame:
+        """What sampled units tell of each matrix, a row a matrix; empty where none were looked at.
+
+        Beside name, kind, role and layer: `since`, how far it went since the start in shares of
+        its length; `sampled` units, of which so many are `dead` and `exploding`; the `largest`,
+        in lengths of the median one; and `unit`, the number of the worst.
+        """
+        return table.records(self.unit_statistics, [*_WHAT, *COLUMNS])
 
     @cached_property
     def stats(self) -> pd.DataFrame:
         """The statistics as a table: a row a matrix, with name, kind, role and layer."""
-        what = ("name", "kind", "role", "layer")
         names = self.meta.get("statistics", [])
         rows = [
-            {**{key: matrix.get(key) for key in what}, **dict(zip(names, values, strict=False))}
+            {**{key: matrix.get(key) for key in _WHAT}, **dict(zip(names, values, strict=False))}
             for matrix, values in zip(
                 self.meta.get("matrices", []), self.statistics.tolist(), strict=False
             )
         ]
-        return table.records(rows, [*what, *names])
+        return table.records(rows, [*_WHAT, *names])
 
 
 def read_meta(tensor: Tensor | None) -> dict[str, Any]:
@@ -150,7 +177,9 @@ def read_meta(tensor: Tensor | None) -> dict[str, Any]:
     return found
 
 
-def snapshot(blob: Blob, meta: Mapping[str, Any], about: Mapping[str, Any]) -> Snapshot:
+def snapshot(
+    blob: Blob, meta: Mapping[str, Any], about: Mapping[str, Any], change: Blob | None = None
+) -> Snapshot:
     """Make a snapshot of its blob.
 
     Parameters
@@ -161,12 +190,15 @@ def snapshot(blob: Blob, meta: Mapping[str, Any], about: Mapping[str, Any]) -> S
         Of `parameters/meta`.
     about
         The meta of the blob's tensor.
+    change
+        The `parameters/change` of the same step, where there is one.
     """
     tokens = meta.get("tokens") or {}
     view = _values(blob, "tokens/view")
     count = 0 if view is None else len(view)
     names = {matrix["id"]: str(matrix["name"]) for matrix in meta.get("matrices", [])}
     stats = _values(blob, "stats")
+    start = about.get("since") if change is None else change.extra.get("start")
     return Snapshot(
         step=blob.step,
         tokens=np.zeros((0, 3), np.float32) if view is None else view,
@@ -184,6 +216,11 @@ def snapshot(blob: Blob, meta: Mapping[str, Any], about: Mapping[str, Any]) -> S
         errors={name: part.error for name, part in blob.parts.items() if part.error},
         reason=str(about.get("reason", "")),
         meta=meta,
+        since=_values(blob, "tokens/since"),
+        start=None if start is None else int(start),
+        similarity=None if change is None else _values(change, SIMILARITY),
+        similarity_ids=np.array(similarity_ids(change) if change else [], np.int64),
+        unit_statistics=unit_rows(change, meta.get("matrices", []), _WHAT),
     )
 
 
