@@ -10,8 +10,8 @@ export interface Cells {
   readonly top: number;
   readonly rows: readonly string[];
   readonly columns: readonly string[];
-  /** Whether cells are as high as wide. */
-  readonly square?: boolean;
+  /** How wide cells may be at most, in heights. */
+  readonly widest?: number;
   /** Rows that begin a group. */
   readonly breaks?: readonly number[];
 }
@@ -40,13 +40,14 @@ export function drawFoot(
 
 export function drawCells(drawing: Drawing, cells: Cells): Field {
   const { ctx, palette, width, height, at } = drawing;
-  const { values, top, rows, columns, square, breaks = [] } = cells;
+  const { values, top, rows, columns, widest = Infinity, breaks = [] } = cells;
   ctx.font = palette.font;
   const left = Math.ceil(Math.max(0, ...rows.map((t) => ctx.measureText(t).width))) + AIR;
   const foot = columns.length > 0 ? LINE + 2 : 0;
   const n = Math.max(1, values.length / Math.max(1, rows.length));
   let [w, high] = [(width - left - 1) / n, (height - foot - 1) / rows.length];
-  if (square) w = high = Math.min(w, high);
+  high = Math.min(high, w * widest);
+  w = Math.min(w, high * widest);
   const field = { left, top: 0, width: w * n, height: high * rows.length };
   const x = (column: number) => left + Math.round(column * w);
   const y = (row: number) => Math.round(row * high);

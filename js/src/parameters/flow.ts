@@ -20,7 +20,7 @@ export interface Flow {
   readonly judged: Judged | null;
 }
 
-const [LEFT, FOOT, TOP, WIRE] = [46, 15, 6, 10] as const;
+const [LEFT, FOOT, TOP, WIRE] = [46, 15, 6, 16] as const;
 /** What a pulse needs for the whole way where the gradient is of medium strength. */
 const WAY_MS = 3600;
 const PULSES = 4;
@@ -113,16 +113,16 @@ function wire({ ctx, palette }: Drawing, { x, y, n, strengths, pulses }: Wire): 
     const strong = strengths[clamp(Math.floor(pulse), 0, n - 1)]!;
     const alpha = 0.12 + 0.88 * strong;
     const at = x(clamp(pulse, 0, n));
-    const tail = Math.min(8 + 26 * strong, x(n) - at);
+    const tail = Math.min(12 + 36 * strong, x(n) - at);
     const light = ctx.createLinearGradient?.(at, 0, at + tail, 0);
     light?.addColorStop(0, faded(palette.grad, alpha));
     light?.addColorStop(1, faded(palette.grad, 0));
     ctx.fillStyle = light ?? palette.grad;
-    ctx.fillRect(at, y - 1, tail, 3);
+    ctx.fillRect(at, y - 1.5, tail, 4);
     glowing(ctx, palette.grad, palette.glow * strong, () => {
       ctx.fillStyle = faded(palette.grad, alpha);
       ctx.beginPath();
-      ctx.arc(at, y + 0.5, 1.5 + 1.5 * strong, 0, 2 * Math.PI);
+      ctx.arc(at, y + 0.5, 2 + 2.5 * strong, 0, 2 * Math.PI);
       ctx.fill();
     });
   }

@@ -95,7 +95,7 @@ export class FlowBox implements Card {
       return `${name}: ${short(rms)}, ${short(rms / judged.median)} × the median`;
     }
     const calm = judged.vanishing.length + judged.exploding.length === 0;
-    const all = calm ? `all within a factor of ${grouped(FAR)} of it` : "";
+    const all = calm ? `all within ${grouped(FAR)} × of it` : "";
     return dotted(`median ${short(judged.median)}`, all);
   }
 

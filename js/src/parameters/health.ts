@@ -16,12 +16,15 @@ export interface Health {
   readonly exploding: number;
   /** Matrices with such units, the worst first. */
   readonly found: readonly Ranked[];
+  /** Matrices by how far their largest unit is from the others, most first. */
+  readonly largest: readonly Ranked[];
 }
 
 /** What is known of the units at a moment; null if nothing is. */
 export function healthOf({ meta, change }: Pick<Seen, "meta" | "change">): Health | null {
   const sums = { sampled: 0, matrices: 0, dead: 0, exploding: 0 };
   const found: (Ranked & { worst: number })[] = [];
+  const largest: (Ranked & { worst: number })[] = [];
   for (const [row, matrix] of meta.matrices.entries()) {
     const of = (column: Parameters<typeof unit>[2]) => unit(change, row, column) || 0;
     const [sampled, dead, exploding] = [of("sampled"), of("dead"), of("exploding")];
@@ -31,15 +34,19 @@ export function healthOf({ meta, change }: Pick<Seen, "meta" | "change">): Healt
     sums.dead += dead;
     sums.exploding += exploding;
     const text = [exploding > 0 && `${exploding} expl.`, dead > 0 && `${dead} dead`];
-    const largest = unit(change, row, "largest");
+    const far = unit(change, row, "largest");
     const of64 = `of ${sampled} sampled units, ${dead} dead and ${exploding} exploding`;
-    const far = `; unit ${grouped(of("unit"))} is ${short(largest)} × the median unit`;
-    const title = of64 + (exploding > 0 ? far : "");
+    const which = `unit ${grouped(of("unit"))} is ${short(far)} × the median unit`;
+    const title = of64 + (exploding > 0 ? `; ${which}` : "");
+    const top = { matrix, part: 0, text: `${short(far)} ×`, title: which, worst: far };
+    if (far > 0) largest.push(top);
     const [part, worst] = [(dead + exploding) / sampled, exploding * 1e6 + dead];
     if (worst > 0) found.push({ matrix, part, text: text.filter(Boolean).join(" "), title, worst });
   }
-  found.sort((a, b) => b.worst - a.worst);
-  return sums.sampled > 0 ? { ...sums, found } : null;
+  for (const list of [found, largest]) list.sort((a, b) => b.worst - a.worst);
+  const most = largest[0]?.worst ?? 1;
+  const parts = largest.map((one) => ({ ...one, part: one.worst === most ? 1 : one.worst / most }));
+  return sums.sampled > 0 ? { ...sums, found, largest: parts } : null;
 }
 
 export class HealthBox implements Card {
@@ -49,6 +56,7 @@ export class HealthBox implements Card {
   readonly #told = h("p", { class: "nbm-side-note", "data-readout": "units" });
   readonly #numbers: HTMLElement;
   readonly #list: Ranking;
+  readonly #head = h("h4", { class: "nbm-sidehead" });
   readonly #more = h("p", { class: "nbm-side-note" });
 
   constructor(options: CardOptions) {
@@ -60,7 +68,7 @@ export class HealthBox implements Card {
       h("span", {}, this.#exploding, "exploding"),
     );
     const side = h("span", { class: "nbm-side-note" }, "sampled");
-    const parts = [this.#numbers, this.#told, this.#list.el, this.#more];
+    const parts = [this.#numbers, this.#told, this.#head, this.#list.el, this.#more];
     this.el = cardOf("units", "Units", side, ...parts);
   }
 
@@ -77,9 +85,11 @@ export class HealthBox implements Card {
       setAttr(el, "data-tone", count > 0 ? "bad" : "good");
     }
     const found = health?.found ?? [];
-    this.#list.show(found.slice(0, MOST));
+    this.#list.show((found.length > 0 ? found : (health?.largest ?? [])).slice(0, MOST));
     const more = found.length - MOST;
-    setText(this.#more, more > 0 ? `and in ${more} more matrices` : "");
+    setText(this.#more, more > 0 ? `and in ${more} more` : "");
+    setText(this.#head, found.length > 0 ? "found in" : "largest, against the median");
+    this.#head.hidden = !health;
     const { sampled = 0, matrices = 0 } = health ?? {};
     const among = `among ${grouped(sampled)} sampled units of ${matrices} matrices`;
     const whole = found.length > 0 ? among : `none found ${among}`;

@@ -59,7 +59,7 @@ export class SimilarityBox implements Card {
         if (!now) return null;
         const { values, breaks } = now;
         const rows = now.matrices.map(shortName);
-        return drawCells(drawing, { values, top: 1, rows, columns: [], square: true, breaks });
+        return drawCells(drawing, { values, top: 1, rows, columns: [], widest: 1.6, breaks });
       },
       tell: (at) => this.#tell(at),
       chosen: ([row]) => {
@@ -94,11 +94,11 @@ export class SimilarityBox implements Card {
     const [seen, now] = [this.#seen, this.#alike];
     if (!now) return seen?.why || "– nothing to compare: fewer than two of these have moved yet";
     const k = now.matrices.length;
-    const chance = now.chance > 0 && `chance about ${now.chance.toFixed(2)}`;
+    const chance = now.chance > 0 && `chance ${now.chance.toFixed(2)}`;
     if (!at) {
       const sum = now.values.reduce((all, v) => all + v, 0) - k;
       const mean = k > 1 && `mean ${(sum / (k * k - k)).toFixed(2)}`;
-      return dotted(`linear CKA of ${k} matrices`, mean, chance);
+      return dotted(`CKA of ${k} matrices`, mean, chance);
     }
     const [a, b] = [now.matrices[at[0]], now.matrices[at[1]]];
     const value = now.values[at[0] * k + at[1]] ?? Number.NaN;
