@@ -66,8 +66,11 @@ class Keepsakes:
         frame: Callable[[str, int], Tensor | None],
     ) -> list[Tensor]:
         out: list[Tensor] = []
-        for done, rows in enumerate(sorted(reels.values(), key=_size)):
-            share = budget // (len(reels) - done)
+        left = sum(_size(rows) for rows in reels.values())
+        for rows in sorted(reels.values(), key=_size):
+            # By their sizes, so that reels that belong together are told at about the same steps.
+            share = budget * _size(rows) // max(1, left)
+            left -= _size(rows)
             reel = Unpacked(functools.partial(frame, rows[0][0]))
             taken = rows if _size(rows) <= share else self._some(rows, share, reel)
             budget -= _size(taken)
