@@ -253,7 +253,7 @@ class Parameters(Probe):
             self._skipped += 1
             self._lost += 1
             return
-        whole = self._since is not None and self._turns.due(self._taken, reason)
+        whole = beyond or self._turns.due(self._taken, reason)
         sampler = self._since.sampler if self._since is not None and whole else None
         began = time.perf_counter()
         moment = read(self._context.model, self.plan, self._previous, gradients, sampler)
