@@ -41,6 +41,18 @@ function likeness(some: readonly MatrixMeta[], part: number): Uint8Array {
   });
 }
 
+/** What the tensor `parameters/clusters` holds: of the made-up tokens, the groups they were made in. */
+export function clustersText(step: number, groups: readonly number[]): Uint8Array {
+  const label = (group: number) => group % 8;
+  const clusters = Array.from({ length: 8 }, (_, c) => {
+    const tokens = groups.flatMap((group, i) => (label(group) === c ? [i] : []));
+    return { label: c, size: tokens.length, tokens: tokens.slice(3, 8) };
+  });
+  const method = "k-means (scikit-learn) of the token embedding's 32-dimensional sketch";
+  const said = { step, method, labels: groups.map(label), clusters, absent: "" };
+  return new TextEncoder().encode(JSON.stringify(said));
+}
+
 /** The blob of `parameters/change` at a step. */
 export function changeBlob(
   step: number,

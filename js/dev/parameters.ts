@@ -5,7 +5,7 @@
 
 import type { Kind, MatrixMeta, ParametersMeta, StatisticName } from "../src/parameters/stage";
 import { type Given, packBlob } from "./blob";
-import { changeBlob } from "./change";
+import { changeBlob, clustersText } from "./change";
 import type { Options } from "./options";
 import { noise, normal } from "./random";
 import { GROUP_NAMES, words } from "./words";
@@ -321,6 +321,8 @@ export function answer(o: Options, step: number, id: string, key: string, put: P
     };
     setTimeout(() => {
       put("parameters/view/0", last, meta, packBlob(last, parts));
+      const groups = WORDS.map(({ group }) => group);
+      put("parameters/clusters", last, {}, clustersText(last, groups));
       say("done", "");
     }, 600);
   } else say("refused", `there is no '${key}' to ask for`);

@@ -63,7 +63,7 @@ export class Clusterer {
     if (known) return known;
     const { tokens, scale } = moment;
     const found = moment.cluster
-      ? grouped(tokens, moment.cluster)
+      ? named(grouped(tokens, moment.cluster), moment)
       : cluster(
           tokens,
           undefined,
@@ -73,6 +73,18 @@ export class Clusterer {
     this.#found.set(moment, found);
     return found;
   }
+}
+
+/** What is said of how the clusters of a moment were found. */
+export function clusterTitle({ groups }: Moment): string {
+  return `clusters: ${groups?.method ?? "k-means of this 3-D view"}`;
+}
+
+/** Named by the tokens that are nearest in full width, where those are known. */
+function named(found: Clusters, { groups }: Moment): Clusters {
+  if (!groups) return found;
+  const nearest = found.nearest.map((own, c) => groups.nearest[c]?.slice(0, NAMES) ?? own);
+  return { ...found, nearest };
 }
 
 /** What labels that were found elsewhere say of the points. */

@@ -5,8 +5,10 @@
  */
 
 import type { Store } from "../store";
+import type { Tensor } from "../tensor";
 import { Bases, type Basis, mixes, seenIn, stepsIn } from "./basis";
 import { cluster } from "./cluster";
+import { CLUSTERS_KEY, type Groups, ownGroups, readGroups } from "./groups";
 import type { Span } from "./player";
 import { type Frame, Snapshots } from "./reel";
 import { Trails } from "./search";
@@ -33,9 +35,17 @@ export class Film {
   #made = new WeakMap<Frame, Frame>();
   #along: [steps: readonly number[], of: readonly number[], along: Basis | null] = [[], [], null];
   #madeFor: readonly unknown[] = [];
-  #groups: { step: number; count: number; labels: Uint8Array; centres: Float64Array } | null = null;
+  #own: { count: number; groups: Groups; centres: Float64Array } | null = null;
+  #told: { tensor: Tensor | undefined; groups: Groups | null } = {
+    tensor: undefined,
+    groups: null,
+  };
+  /** How many tokens there are. */
+  #count = 0;
+  readonly #store: Store;
 
   constructor(store: Store, changed: () => void) {
+    this.#store = store;
     this.snapshots = new Snapshots(store, changed);
     this.#bases = new Bases(store, changed);
   }
@@ -67,20 +77,33 @@ export class Film {
     return this.#shown;
   }
 
-  /** Step whose groups of tokens the frames have, or null. */
-  get groupedAt(): number | null {
-    return this.#groups?.step ?? null;
+  /** The groups of tokens that the frames have, or null: the kernel's, if it could find some. */
+  get groups(): Groups | null {
+    const { groups } = this.#told;
+    if (this.#given) return groups;
+    const own = this.#own?.groups ?? null;
+    return own && groups?.absent ? { ...own, absent: groups.absent } : own;
+  }
+
+  get #given(): Groups | null {
+    const { groups } = this.#told;
+    return groups && groups.labels.length > 0 && groups.labels.length === this.#count
+      ? groups
+      : null;
   }
 
   /** Messages came. */
   refresh(): void {
     this.#bases.refresh();
+    const tensor = this.#store.tensor(CLUSTERS_KEY);
+    if (tensor !== this.#told.tensor) this.#told = { tensor, groups: readGroups(tensor) };
   }
 
-  /** Another model: nothing of the last one remains. */
-  reset(): void {
+  /** Another model, with so many tokens: nothing of the last one remains. */
+  reset(tokens: number): void {
     this.#shown = null;
-    this.#groups = null;
+    this.#own = null;
+    this.#count = tokens;
     this.trails.follow([]);
   }
 
@@ -115,7 +138,8 @@ export class Film {
     const frame = step === undefined ? null : this.snapshots.get(step);
     if (!frame) return null;
     const basis = this.fixed ? this.basis : null;
-    const now = [basis, this.#groups];
+    const given = this.#given;
+    const now = [basis, given, this.#own];
     if (now.some((v, i) => v !== this.#madeFor[i])) {
       this.#made = new WeakMap();
       this.#madeFor = now;
@@ -123,9 +147,11 @@ export class Film {
     let made = this.#made.get(frame);
     if (!made) {
       made = seenIn(frame, basis);
-      const labels = this.#groups?.labels;
+      const labels = (given ?? this.#own?.groups)?.labels;
       if (!made.cluster && labels && labels.length * 3 === made.tokens?.length) {
-        made = { ...made, cluster: labels };
+        const nearest = given?.groups.map(({ tokens }) => tokens);
+        const groups = nearest && { groups: { method: given!.method, nearest } };
+        made = { ...made, cluster: labels, ...groups };
       }
       this.#made.set(frame, made);
     }
@@ -135,7 +161,8 @@ export class Film {
   /** Whether groups should be found anew: in the newest snapshot, which is to be unpacked for it. */
   #regroup(): boolean {
     const { steps } = this;
-    return steps.length > 0 && (!this.#groups || steps.length - this.#groups.count >= STALE);
+    if (steps.length === 0 || this.#given) return false;
+    return !this.#own || steps.length - this.#own.count >= STALE;
   }
 
   /** Groups of the newest snapshot, for all: the groups of a random start would say nothing. */
@@ -146,9 +173,9 @@ export class Film {
     const frame = this.snapshots.get(step);
     if (!frame?.tokens || frame.cluster) return;
     const { scale } = frame;
-    const before = this.#groups?.centres.map((v) => v / scale);
-    const { labels, centres } = cluster(frame.tokens, undefined, before);
-    const kept = centres.map((v) => v * scale);
-    this.#groups = { step, count: steps.length, labels, centres: kept };
+    const before = this.#own?.centres.map((v) => v / scale);
+    const found = cluster(frame.tokens, undefined, before);
+    const centres = found.centres.map((v) => v * scale);
+    this.#own = { count: steps.length, groups: ownGroups(found, step), centres };
   }
 }

@@ -3,7 +3,7 @@
 import { counted } from "../format";
 import { faded, type Palette, ramp } from "../paint";
 import type { Camera } from "./camera";
-import { type Clusterer, clusterNames } from "./cluster";
+import { type Clusterer, clusterNames, clusterTitle } from "./cluster";
 import { columnRange, pointStops } from "./colour";
 import { type Cloud, pointsOf, radiusOf, type Shown } from "./flat_cloud";
 import {
@@ -23,12 +23,11 @@ import { NEIGHBOURS_LABEL, type Neighbour, neighboursOf } from "./neighbours";
 import { type Box, placeOf, Splats } from "./splat";
 import type { ColourBy, ParametersMeta } from "./stage";
 
-const TITLES: Record<ColourBy, string> = {
+const TITLES: Record<Exclude<ColourBy, "cluster">, string> = {
   norm: "norm",
   moved: "moved",
   since: "moved since the start",
   frequency: "frequency (log)",
-  cluster: "clusters: k-means of this 3-D view",
 };
 const UNKNOWN: Record<Exclude<ColourBy, "cluster">, string> = {
   norm: "norms are not known here",
@@ -132,7 +131,7 @@ function drawFoot(
     const ends = legendEnds(range);
     end = drawLegend(ctx, palette, pointStops(palette), TITLES[by], ends, x, y, room);
   } else {
-    const text = by === "cluster" ? TITLES.cluster : `– ${UNKNOWN[by]}`;
+    const text = by === "cluster" ? clusterTitle(shown.a) : `– ${UNKNOWN[by]}`;
     drawNote(ctx, palette, text, x, y, room);
     end = x + ctx.measureText(text).width;
   }

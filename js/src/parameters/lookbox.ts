@@ -6,7 +6,7 @@ import type { ColourBy } from "./stage";
 
 const COLOURS: readonly [ColourBy, string, string][] = [
   ["norm", "norm", "Colour by the length of the embedding"],
-  ["cluster", "cluster", "Colour by clusters that the newest snapshot has in this view (k-means)"],
+  ["cluster", "cluster", "Colour by clusters of tokens: how they were found stands below"],
   ["moved", "moved", "Colour by the way since the snapshot before"],
   ["since", "since", "Colour by the way since the start of the run, in full width"],
   ["frequency", "freq.", "Colour by how often the token was in the batches"],

@@ -190,7 +190,7 @@ export class ParametersPanel {
 
   #setMeta(meta: ParametersMeta | null): void {
     this.#meta = meta;
-    this.#film.reset();
+    this.#film.reset(meta?.tokens?.count ?? 0);
     this.#matrix = this.#hovered = null;
     if (!meta) return;
     this.#chosen = atFirst(meta);

@@ -2,7 +2,7 @@
 
 import { faded, type Palette } from "../paint";
 import { h } from "../view";
-import { type Clusters, clusterNames } from "./cluster";
+import { type Clusters, clusterNames, clusterTitle } from "./cluster";
 import { columnRange, diverging, pointStops, type Range, sequential } from "./colour";
 import type { Shown } from "./flat_cloud";
 import {
@@ -24,7 +24,6 @@ const COLOURS = {
   moved: "moved since the last",
   since: "moved since the start",
   frequency: "frequency",
-  cluster: "clusters: k-means of this 3-D view",
 } as const;
 
 /** A place in the picture, in CSS pixels. */
@@ -167,7 +166,7 @@ export class Overlay {
         const ends = legendEnds(columnRange(a, b, by));
         end = drawLegend(ctx, palette, pointStops(palette), COLOURS[by], ends, 10, y, room);
       } else {
-        const text = by === "cluster" ? COLOURS.cluster : `– ${COLOURS[by]} is not known here`;
+        const text = by === "cluster" ? clusterTitle(a) : `– ${COLOURS[by]} is not known here`;
         drawNote(ctx, palette, text, 10, y, room);
         end += ctx.measureText(text).width;
       }

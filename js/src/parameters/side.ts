@@ -9,6 +9,7 @@ import type { Chosen } from "./chosen";
 import type { Film } from "./film";
 import { FilterBox, type FilterBoxOptions } from "./filterbox";
 import { thresholdOf } from "./filters";
+import { GroupBox } from "./groupbox";
 import { LookBox, type LookBoxOptions } from "./lookbox";
 import { MatrixBox, type MatrixBoxOptions } from "./matrixbox";
 import type { MatrixMeta, ParametersMeta, Stage } from "./stage";
@@ -40,17 +41,23 @@ export class Side {
   readonly #filters: FilterBox;
   readonly #tokens: TokenBox;
   readonly #matrices: MatrixBox;
+  readonly #groups = new GroupBox();
+  readonly #hues: () => readonly string[];
+  #meta: ParametersMeta | null = null;
 
   constructor(options: SideOptions) {
     this.#look = new LookBox(options.look);
     this.#filters = new FilterBox(options.filters);
     this.#tokens = new TokenBox(options.tokens);
     this.#matrices = new MatrixBox(options.matrices);
+    this.#hues = options.tokens.hues;
+    this.#look.el.append(this.#groups.el);
     const boxes = [this.#look, this.#filters, this.#tokens, this.#matrices];
     this.el = h("div", { class: "nbm-side" }, ...boxes.map(({ el }) => el));
   }
 
   setMeta(meta: ParametersMeta): void {
+    this.#meta = meta;
     this.#filters.setMeta(meta);
     this.#tokens.setMeta(meta);
     this.#matrices.setMeta(meta);
@@ -63,6 +70,8 @@ export class Side {
     this.#filters.show(frame?.stats ?? NO_STATS, visible.size, value);
     this.#tokens.show(frame, chosen.selected, trails.tokens);
     this.#matrices.show(frame, matrix);
+    const coloured = chosen.choices.colourBy === "cluster" && frame?.tokens;
+    this.#groups.show(coloured ? film.groups : null, this.#meta, this.#hues());
     this.#look.show({
       ...chosen.choices,
       stage: stage.name,

@@ -107,6 +107,8 @@ export interface Moment {
   since: Uint8Array | null;
   frequency: Uint8Array | null;
   cluster: Uint8Array | null;
+  /** How clusters were found, and the tokens that name each, where the kernel found them. */
+  groups?: { readonly method: string; readonly nearest: readonly (readonly number[])[] };
   /** (m, 3) coordinates of the position embeddings: value = positionScale * stored. */
   positions: Int16Array | null;
   positionScale: number;

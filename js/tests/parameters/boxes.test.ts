@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Asker } from "../../src/parameters/ask";
 import { atFirst, chosenAt } from "../../src/parameters/chosen";
 import { explainIn, explanationOf } from "../../src/parameters/explainer";
+import { GroupBox } from "../../src/parameters/groupbox";
 import { Magnified } from "../../src/parameters/magnified";
 import { type Stop, stopsOf } from "../../src/parameters/tour";
 import { TourBox } from "../../src/parameters/tourbox";
@@ -177,6 +178,29 @@ describe("one matrix in full", () => {
     expect(box.el.hidden).toBe(true);
     end.abort();
   });
+});
+
+test("the legend of clusters names each by its nearest tokens, and how they were found", () => {
+  const box = new GroupBox();
+  const groups = {
+    step: 1200,
+    method: "k-means of this 3-D view",
+    absent: "no scikit-learn",
+    labels: Uint8Array.of(0, 0, 0, 1),
+    groups: [
+      { size: 3, tokens: [1, 2] },
+      { size: 1, tokens: [3] },
+    ],
+  };
+  box.show(groups, M, ["#00ffff"]);
+  expect(box.el.hidden).toBe(false);
+  expect(box.el.querySelector("p")?.textContent).toBe(
+    "k-means of this 3-D view · at step 1,200 · because: no scikit-learn",
+  );
+  const rows = [...box.el.querySelectorAll("li")].map((row) => row.textContent);
+  expect(rows).toEqual(["cat · dog3", "71"]);
+  box.show(null, M, ["#00ffff"]);
+  expect(box.el.hidden).toBe(true);
 });
 
 test("a token without a text goes by its number", () => {

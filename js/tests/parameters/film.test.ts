@@ -2,6 +2,7 @@
 /** What is unpacked when, and what the frames are that a stage is given. */
 
 import { expect, test, vi } from "vitest";
+import { Clusterer, clusterTitle } from "../../src/parameters/cluster";
 import { Film } from "../../src/parameters/film";
 import { FakeLive } from "../live";
 import { blob, feed } from "./samples";
@@ -15,7 +16,7 @@ async function shot(film: Film, at: ReturnType<typeof span>) {
     () => {
       const found = film.shot(at, false);
       expect(found?.a.step).toBe(steps[at.a]);
-      expect(film.groupedAt).toBe(steps[steps.length - 1]);
+      expect(film.groups).not.toBeNull();
       return found!;
     },
     { timeout: 8000 },
@@ -41,7 +42,7 @@ test("what is not unpacked yet leaves the last picture", async () => {
   const first = await shot(film, span(3));
   expect(film.shot(span(0), false)).toBe(first);
   await shot(film, span(0));
-  film.reset();
+  film.reset(4);
   expect(film.shown).toBeNull();
 });
 
@@ -81,4 +82,37 @@ test("of snapshots that the axes leave out, none is shown along them", async () 
   expect(film.steps).toBe(film.steps);
   film.fixed = false;
   expect(film.steps).toHaveLength(6);
+});
+
+test("groups that the kernel found come before the page's own, if they are of these tokens", async () => {
+  const live = new FakeLive();
+  feed(live, STEPS);
+  const film = new Film(live.store, () => {});
+  film.reset(4);
+  const say = (said: object) => {
+    const text = Uint8Array.from(Buffer.from(JSON.stringify(said)));
+    live.put("parameters/clusters", {}, text, undefined, 30);
+    film.refresh();
+  };
+  say({ step: 30, labels: [], clusters: [], absent: "scikit-learn is not installed" });
+  const own = await shot(film, span(1));
+  expect(film.groups).toMatchObject({ step: 30, absent: "scikit-learn is not installed" });
+  expect(film.groups?.method).toContain("3-D view");
+  const clusters = [1, 0].map((label) => ({ label, size: 2, tokens: [label, label + 2] }));
+  say({ step: 20, method: "k-means in 32 dimensions", labels: [0, 1, 0, 1], clusters });
+  const given = await shot(film, span(1));
+  expect([...given.a.cluster!]).toEqual([0, 1, 0, 1]);
+  expect(given.a).not.toBe(own.a);
+  expect(clusterTitle(given.a)).toBe("clusters: k-means in 32 dimensions");
+  expect(new Clusterer().of(given.a)?.nearest).toEqual([
+    [0, 2],
+    [1, 3],
+  ]);
+  expect(film.groups?.groups[1]).toEqual({ size: 2, tokens: [1, 3] });
+  // Of another sample of tokens.
+  say({ step: 20, method: "k-means", labels: [0, 1], clusters });
+  expect([...(await shot(film, span(1))).a.cluster!]).toEqual([...own.a.cluster!]);
+  live.put("parameters/clusters", {}, Uint8Array.of(1, 2), undefined, 40);
+  film.refresh();
+  expect(film.groups?.absent).toBe("");
 });
