@@ -1,5 +1,6 @@
 """nbmonitor: the live training monitor that lives inside the notebook cell."""
 
+from nbmonitor.beside import side_by_side
 from nbmonitor.monitor import TrainingMonitor
 from nbmonitor.probe import Batch, Context, Panel, Probe, Series, Step
 from nbmonitor.rule import Rule
@@ -22,4 +23,5 @@ __all__ = [
     "__version__",
     "list_runs",
     "open_run",
+    "side_by_side",
 ]

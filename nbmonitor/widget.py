@@ -254,10 +254,23 @@ class MonitorWidget(anywidget.AnyWidget):
         Two outputs, because a host that knows widgets, but not this one any more, shows an
         error in place of anything else in the same output. The live view hides the picture.
         """
-        if self._bound is None or self.comm is None:
+        if not self.is_shown:
             return
         data, metadata = self._repr_mimebundle_() or ({}, {})
-        kernel.publish({**data, "text/plain": self._describe(self._bound)}, metadata)
+        kernel.publish({**data, "text/plain": self.describe()}, metadata)
+        self.publish_picture()
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a run to be seen here: not so in the further processes of a training."""
+        return self._bound is not None and self.comm is not None
+
+    def describe(self) -> str:
+        """Tell the run in one line."""
+        return "" if self._bound is None else self._describe(self._bound)
+
+    def publish_picture(self) -> None:
+        """Show the picture that stands in for the live view, and keep it up to date."""
         kernel.publish(self._static(), display_id=self.picture_id)
         self._displayed = True
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbmonitor
 
 TYPES = ["Batch", "Context", "Panel", "Probe", "Rule", "Run", "Series", "Step", "TrainingMonitor"]
-FUNCTIONS = ["list_runs", "open_run"]
+FUNCTIONS = ["list_runs", "open_run", "side_by_side"]
 PUBLIC = [*TYPES, *FUNCTIONS]
 HEAVY = ["torch", "transformers", "peft", "pythreejs", "bqplot", "pandas", "PIL", "rich"]
 
