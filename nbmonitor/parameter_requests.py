@@ -3,8 +3,8 @@
 A page asks with a `detail` message whose key is `parameters/matrix/<id>`, with or without a window
 `/<row>:<row>/<column>:<column>`, or `parameters/view`. How that stands is the tensor
 `parameters/answer`, for the page alone; the matrix comes as `parameters/matrix` likewise, the view
-as `parameters/view/<chunk>` of the Run. Weights are copied between two steps, on the training
-thread; everything else is done on a thread of its own.
+as `parameters/view/<chunk>` of the Run, and with it `parameters/clusters`. Weights are copied
+between two steps, on the training thread; everything else is done on a thread of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nbmonitor.parameters import magnify, onebasis
+from nbmonitor.parameters import clusters, magnify, onebasis
 from nbmonitor.parameters.snapshot import SNAPSHOT
 from nbmonitor.parameters.worker import Worker
 from nbmonitor.probe import Probe
@@ -165,6 +165,8 @@ class ParameterRequests:
         for at, tensor in enumerate(tensors):
             if at and self._ending.wait(_BETWEEN):
                 break
+            self._run.put(*tensor)
+        for tensor in clusters.cluster_tensors(self._run.reel_steps, self._run.frame):
             self._run.put(*tensor)
         return bool(tensors)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbmonitor.parameters.cadence import Cadence
+from nbmonitor.parameters.clusters import cluster_tensors
 from nbmonitor.parameters.frequency import Frequency
 from nbmonitor.parameters.maker import Maker
 from nbmonitor.parameters.moment import Moment, read, read_gradients
@@ -281,9 +282,10 @@ class Parameters(Probe):
             self._turns.paid(units + change, spent + took - units - change)
 
     def _see_all(self) -> None:
-        """Put all snapshots in one basis, for whoever looks at the run later."""
-        for tensor in view_tensors(self.links.steps, self.links.frame):
-            self._context.put(*tensor)
+        """Put all snapshots in one basis, and clusters, for whoever looks at the run later."""
+        for make in (view_tensors, cluster_tensors):
+            for tensor in make(self.links.steps, self.links.frame):
+                self._context.put(*tensor)
 
 
 PROBE = Parameters
