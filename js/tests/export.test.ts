@@ -130,6 +130,23 @@ describe("HTML", () => {
     expect(steps.length * size).toBeLessThanOrEqual(REEL_BUDGET);
   });
 
+  test("a reel of small frames leaves the room to the large ones, and tells the same steps", () => {
+    const live = Object.assign(new FakeLive(), { source: () => source });
+    for (let step = 0; step <= 100; step++) {
+      for (const [key, size] of [
+        ["parameters/snapshot", 30_000],
+        ["parameters/change", 3000],
+      ] as const) {
+        live.put(key, { reel: true }, new Uint8Array(size), [size], step);
+      }
+    }
+    const { data } = exported(live);
+    const of = (key: string) =>
+      (data.tensors ?? []).filter(([put]) => put.key === key).map(([put]) => put.step);
+    expect(of("parameters/snapshot")).toHaveLength(9);
+    expect(of("parameters/change")).toEqual(of("parameters/snapshot"));
+  });
+
   test("a host that hides the source is told of run.to_html()", () => {
     expect(() => exported(new FakeLive())).toThrow("run.to_html()");
   });

@@ -77,7 +77,10 @@ function tensorsOf(store: Store): [Put, string][] {
       ({ key, data }) => data.byteLength <= (beside.has(area(key)) ? BESIDE_BYTES : TENSOR_BYTES),
     );
   const reels = store.reels();
-  const frames = reels.flatMap((reel) => reel.chosen(REEL_BUDGET / reels.length));
+  // By the size of their frames: so there are about as many of each, of the same steps.
+  const sizes = reels.map((reel) => reel.bytes / Math.max(1, reel.steps.length));
+  const whole = sizes.reduce((sum, size) => sum + size, 0) || 1;
+  const frames = reels.flatMap((reel, i) => reel.chosen((REEL_BUDGET * sizes[i]!) / whole));
   return [...single, ...frames].map((tensor) => message(store.generation, tensor));
 }
 

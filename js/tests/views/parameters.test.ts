@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import parameters from "../../src/views/parameters";
-import { feed, meta, snapshot } from "../parameters/samples";
+import { change, feed, meta, snapshot } from "../parameters/samples";
 import { mounted } from "./mounted";
 import { fakeCanvas, runFrames } from "./page";
 
@@ -170,6 +170,52 @@ describe("filters and tokens", () => {
     const box = v.el.querySelector('[aria-label="Matrices"]')?.textContent;
     expect(box).toContain("‖W‖ 10");
     expect(box).toContain("mean –");
+    v.close();
+  });
+});
+
+describe("below the stage", () => {
+  const told = (el: Element, id: string) =>
+    el.querySelector(`[data-insight="${id}"]`)?.textContent ?? "";
+
+  test("what matrices tell together is of the moment that is played", async () => {
+    const v = open();
+    for (const step of [8, 64]) {
+      change(v.live, step, (id) => [(id * step) / 1000, 64, 0, 0, 1, 0], [1, 4]);
+    }
+    await v.ready(64);
+    await vi.waitFor(async () => {
+      await runFrames(2);
+      expect(told(v.el, "since")).toContain("1.15");
+    }, PATIENT);
+    expect(told(v.el, "units")).toContain("none found among 1,216 sampled units");
+    v.ui.set("cursor", 16);
+    await v.ready(16);
+    await vi.waitFor(async () => {
+      await runFrames(2);
+      expect(told(v.el, "since")).toContain("0.144");
+    }, PATIENT);
+    v.ui.set("cursor", 4);
+    await v.ready(4);
+    expect(told(v.el, "since")).toContain("– not known at this step");
+    v.control("colour-since").click();
+    await runFrames();
+    expect(v.control("colour-since").getAttribute("aria-pressed")).toBe("true");
+    expect(v.el.querySelector<HTMLElement>(".nbm-groups")?.hidden).toBe(true);
+    v.leave();
+  });
+
+  test("a matrix named there is gone to", async () => {
+    const v = open();
+    change(v.live, 64, (id) => [id, 64, id === 5 ? 2 : 0, 0, 1, 0], [1, 4]);
+    await v.ready(64);
+    await vi.waitFor(async () => {
+      await runFrames(2);
+      expect(v.control("unit-0").textContent).toContain("2 dead");
+    }, PATIENT);
+    v.control("unit-0").click();
+    await runFrames();
+    expect(v.el.querySelector('[aria-label="Matrices"] b')?.textContent).toBe("h.1 mlp");
     v.close();
   });
 });
