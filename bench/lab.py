@@ -35,17 +35,45 @@ class Counting(Notebook):
         super()._frame(payload)
 
 
+# WebGL by the processor, where there is no graphics card; the page itself is put together as it
+# always is there. To do that by WebGL too (`--use-angle=swiftshader`) makes it ten times slower.
+GRAPHICS = ("--enable-unsafe-swiftshader",)
+
+
 @contextmanager
-def notebook(cells: list[str], ipykernel: str = VERSIONS[-1]) -> Iterator[Counting]:
-    """Open a notebook in JupyterLab."""
+def notebook(
+    cells: list[str],
+    ipykernel: str = VERSIONS[-1],
+    *,
+    flags: tuple[str, ...] = (),
+    script: str = "",
+    **options: Any,
+) -> Iterator[Counting]:
+    """Open a notebook in JupyterLab.
+
+    Parameters
+    ----------
+    cells, ipykernel
+        Its code, and the version of the kernel.
+    flags
+        Of the browser, beside those that tests use.
+    script
+        Run in the page before anything else.
+    **options
+        Of the browser's context.
+    """
     server = Server(Path(tempfile.mkdtemp()))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium(), headless=True, args=["--headless=new", *ARGUMENTS]
+            executable_path=chromium(),
+            headless=True,
+            args=["--headless=new", *ARGUMENTS, *flags],
         )
         try:
             server.write("bench", cells, kernel_name(ipykernel))
-            context = browser.new_context(viewport={"width": 1300, "height": 1400})
+            context = browser.new_context(viewport={"width": 1300, "height": 1400}, **options)
+            if script:
+                context.add_init_script(script)
             book = Counting(context, server, "lab", "bench")
             book.ready()
             yield book
