@@ -98,6 +98,14 @@ export class Board {
     listen("keydown", (event) => this.#key(event));
   }
 
+  /** Paint anew, or, where there is nothing to be drawn, only say why. */
+  show(on: boolean): void {
+    this.box.hidden = !on;
+    // What is hidden isn't painted.
+    if (!on) setText(this.told, this.#options.tell(null));
+    this.dirty();
+  }
+
   #under({ offsetX: x, offsetY: y }: PointerEvent): Cell | null {
     const field = this.#field;
     if (!field) return null;

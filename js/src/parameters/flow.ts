@@ -20,7 +20,7 @@ export interface Flow {
   readonly judged: Judged | null;
 }
 
-const [LEFT, FOOT, TOP, WIRE] = [46, 15, 6, 16] as const;
+const [LEFT, RIGHT, FOOT, TOP, WIRE] = [46, 6, 15, 6, 16] as const;
 /** What a pulse needs for the whole way where the gradient is of medium strength. */
 const WAY_MS = 3600;
 const PULSES = 4;
@@ -61,7 +61,7 @@ export function pulsesAt(strengths: readonly number[], ms: number): number[] {
 export function drawFlow(drawing: Drawing, { names, rms, reach, judged }: Flow, ms: number): Field {
   const { ctx, palette, width, height, at } = drawing;
   const n = names.length;
-  const [w, floor] = [(width - LEFT - 1) / n, height - FOOT - WIRE];
+  const [w, floor] = [(width - LEFT - RIGHT) / n, height - FOOT - WIRE];
   const high = floor - TOP;
   const x = (station: number) => LEFT + station * w;
   ctx.font = palette.font;
@@ -72,7 +72,7 @@ export function drawFlow(drawing: Drawing, { names, rms, reach, judged }: Flow, 
   for (const [i, text] of tickLabels(marks, "", true).entries()) {
     const y = Math.round(floor - strength(marks[i]!, reach) * high) + 0.5;
     ctx.fillStyle = palette.grid;
-    ctx.fillRect(LEFT, y, width - LEFT, 1);
+    ctx.fillRect(LEFT, y, n * w, 1);
     ctx.fillStyle = palette.label;
     ctx.fillText(text, LEFT - 5, clamp(y, 6, height));
   }
@@ -94,7 +94,7 @@ export function drawFlow(drawing: Drawing, { names, rms, reach, judged }: Flow, 
   }
   wire(drawing, { x, y: floor + WIRE / 2 + 1, n, strengths, pulses });
   drawFoot(drawing, names, LEFT, w);
-  return { left: LEFT, top: 0, width: width - LEFT, height, rows: 1, columns: n };
+  return { left: LEFT, top: 0, width: n * w, height, rows: 1, columns: n };
 }
 
 interface Wire {

@@ -63,11 +63,11 @@ export class FlowBox implements Card {
     this.#judged = judge(this.#rms);
     this.#reach = reachOf(this.#rms, this.#reach);
     this.#until = performance.now() + AWAKE_MS;
-    setText(this.#note, known < 0 ? "–" : `RMS, step ${grouped([frame, other][known]!.step)}`);
+    setText(this.#note, known < 0 ? "–" : `RMS of ∇, step ${grouped([frame, other][known]!.step)}`);
     const named = this.#named();
     setText(this.#verdict, named);
     this.#verdict.dataset.tone = named ? "bad" : "";
-    this.#board.dirty();
+    this.#board.show(this.#judged !== null && this.#reach !== null);
   }
 
   #named(): string {

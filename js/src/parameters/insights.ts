@@ -56,12 +56,13 @@ export class Insights {
     if (!meta || !shot) return;
     const { a, b, t } = shot;
     const [frame, other] = t < 0.5 ? [a, b] : [b, a];
-    const change = this.#changes.at(frame.step);
+    const first = frame.index === 0;
+    const change = first ? null : this.#changes.at(frame.step);
     if (palette !== this.#palette) this.#recolour(palette);
     const now = [meta, frame, other, change, this.#changes.some];
     if (now.every((v, i) => v === this.#shown[i])) return;
     this.#shown = now;
-    const why = change ? "" : this.#why(frame.index === 0);
+    const why = change ? "" : this.#why(first);
     const seen: Seen = { meta, stations: this.#stations, frame, other, change, why };
     for (const card of this.#cards) card.show(seen);
   }

@@ -45,6 +45,7 @@ const shortName = ({ layer, role, kind }: MatrixMeta) => `${layer ?? ""} ${role 
 export class SimilarityBox implements Card {
   readonly el: HTMLElement;
   readonly #board: Board;
+  readonly #scale: HTMLElement;
   readonly #note = h("p", { class: "nbm-side-note" });
   #seen: Seen | null = null;
   #alike: Alike | null = null;
@@ -68,8 +69,8 @@ export class SimilarityBox implements Card {
       },
     });
     const { box, told } = this.#board;
-    const scale = h("span", { class: "nbm-scale" }, "0", h("i"), "1");
-    this.el = cardOf("similarity", "Similarity of updates", scale, box, told, this.#note);
+    this.#scale = h("span", { class: "nbm-scale" }, "0", h("i"), "1");
+    this.el = cardOf("similarity", "Similarity of updates", this.#scale, box, told, this.#note);
   }
 
   repaint(): void {
@@ -79,7 +80,8 @@ export class SimilarityBox implements Card {
   show(seen: Seen): void {
     this.#seen = seen;
     this.#alike = alike(seen);
-    this.#board.dirty();
+    this.#board.show(this.#alike !== null);
+    this.#scale.hidden = !this.#alike;
     const { meta, change } = seen;
     const names = (ids: readonly number[] = []) =>
       listed(meta.matrices.filter(({ id }) => ids.includes(id)).map(({ label }) => label));

@@ -86,8 +86,8 @@ export class SinceBox implements Card {
     this.#seen = seen;
     const { meta, change } = seen;
     this.#table = sinceTable(seen);
-    this.#board.dirty();
     const { top, kinds } = this.#table;
+    this.#board.show(kinds.length > 0);
     this.#scale.hidden = kinds.length === 0;
     setText(this.#top, short(top));
     const most = meta.matrices

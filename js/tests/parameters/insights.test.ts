@@ -71,7 +71,7 @@ describe("gradient flow", () => {
   test("says how strong it is, and names what is far off", async () => {
     const v = open();
     await v.show(still(frame(10, () => 1e-3)));
-    expect(v.text("flow")).toContain("RMS, step 10");
+    expect(v.text("flow")).toContain("RMS of ∇, step 10");
     expect(v.text("flow")).toContain("median 0.00100 · all within");
     await v.show(still(frame(11, (row) => (row === 0 ? 1e-9 : 1e-3))));
     expect(v.text("flow")).toContain("vanishing: embeddings (1.0E-9)");
@@ -90,7 +90,7 @@ describe("gradient flow", () => {
         0.2,
       ),
     );
-    expect(v.text("flow")).toContain("RMS, step 21");
+    expect(v.text("flow")).toContain("RMS of ∇, step 21");
     await v.show(still(gone));
     expect(v.text("flow")).toContain(
       "– no gradient was there at the snapshot of step 20 (evaluation)",
