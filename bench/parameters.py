@@ -1,9 +1,9 @@
 """What a snapshot of the parameters costs the training thread, and what memory it takes.
 
 In processes of their own with one thread of torch, in CPU time, best of several: a snapshot is
-samples of gradients, rows of embeddings, statistics and heat maps of everything that is read.
-Weights are made-up numbers in the shapes of GPT-2; each gradient is its weight, which costs the
-same to read and takes no memory.
+samples of gradients, rows of embeddings, statistics and heat maps of everything that is read, and
+sampled units, which tell what changed since the start. Weights are made-up numbers in the shapes
+of GPT-2; each gradient is its weight, which costs the same to read and takes no memory.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import torch, transformers
 torch.set_num_threads(1)
 from nbmonitor.parameters.moment import read, read_gradients
 from nbmonitor.parameters.plan import Options, Plan
+from nbmonitor.parameters.since import Since
+from nbmonitor.parameters.units import Sampler
 
 shape, ways, rounds = json.loads(sys.argv[1])
 # What torch and numpy load at their first use is not a snapshot's.
@@ -68,8 +70,9 @@ out = {"parameters": sum(p.numel() for p in model.parameters())}
 for way, options in ways.items():
     started = time.process_time()
     plan = Plan(model, Words(), Options(**options))
+    since = Since(plan, Sampler(plan))
     planned = time.process_time() - started
-    previous, earlier, spent, hosts = None, None, [], []
+    previous, earlier, spent, hosts, tells, units = None, None, [], [], [], []
     pathlib.Path("/proc/self/clear_refs").write_text("5")
     resident, used = status("VmRSS"), in_use()
     peak, done = [0.0], threading.Event()
@@ -78,15 +81,26 @@ for way, options in ways.items():
             threading.Thread(target=watch, daemon=True).start()
         started = time.process_time()
         gradients = read_gradients(model, plan)
-        moment = read(model, plan, previous, gradients)
+        moment = read(model, plan, previous, gradients, since.sampler)
         spent.append(time.process_time() - started)
         kept = moment.bytes
+        units.append(moment.units.seconds)
         started = time.process_time()
         reading = moment.host()
         reading.moved(earlier)
         hosts.append(time.process_time() - started)
+        if n:
+            # A training would have changed them; a matrix that has not moved costs nothing.
+            for x in reading.units.values():
+                x *= 1.001
+        else:
+            since.begin(0, reading)
+        started = time.process_time()
+        since.moved(n, reading)
+        rows, similar = since.tell(reading)
+        tells.append(time.process_time() - started)
         previous, earlier = moment, reading
-        heat, rows, told = len(reading.heat), len(reading.tokens), reading.stats
+        heat, followed, told = len(reading.heat), len(reading.tokens), reading.stats
         assert not reading.unread and heat == len(plan.heat)
         reading.forget()
     done.set()
@@ -95,9 +109,11 @@ for way, options in ways.items():
     out[way] = {
         "read": min(spent[1:rounds]) * 1e3, "host": min(hosts[1:rounds]) * 1e3,
         "plan": planned * 1e3, "used": peak[0] - used, "resident": status("VmHWM") - resident,
-        "kept": kept / 1e6, "heat": heat, "rows": rows,
+        "kept": kept / 1e6, "heat": heat, "rows": followed,
+        "units": min(units[1:rounds]) * 1e3, "tell": min(tells[1:rounds]) * 1e3,
+        "alike": len(similar.ids), "sampled": int((rows[:, 1] == rows[:, 1]).sum()),
     }
-    previous = earlier = reading = moment = gradients = None
+    since = previous = earlier = reading = moment = gradients = None
 print(json.dumps(out))
 """
 
@@ -134,6 +150,11 @@ def measure() -> list[Figure]:
     )
     return [
         Figure("parameters, GPT-2 small: a snapshot", default["read"], "ms", 130, note=note),
+        Figure(
+            "of that: sampled units, with most snapshots", default["units"], "ms",
+            note=f"{default['sampled']} matrices, {default['alike']} of them compared; "
+            f"{default['tell']:.0f} ms more off this thread",
+        ),
         Figure(
             "the same, with heat maps of all matrices", small["all"]["read"], "ms",
             note=f"{small['all']['heat']} heat maps",

@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.figure import Figure
-from nbmonitor.parameters import onebasis
+from nbmonitor.parameters import blob, onebasis
+from nbmonitor.parameters.change import (
+    CHANGE,
+    COLUMNS,
+    Similarity,
+    change_header,
+    change_meta,
+    change_parts,
+)
 from nbmonitor.parameters.coder import Coder
 from nbmonitor.parameters.projection import Projector
 from nbmonitor.parameters.sketch import directions, sketch
@@ -58,7 +66,16 @@ class _Model:
         self._growth = rng.lognormal(0, 0.5, shape) * lines
         self.stats = rng.lognormal(0, 1, (MATRICES, 10)).astype(np.float32)
         self.frequency = np.sort(rng.pareto(1, TOKENS) + 1)
-        self.moved = np.zeros(TOKENS)
+        self.moved, self._start = np.zeros(TOKENS), self.rows
+        # Of every third parameter, units are sampled; half of these are compared.
+        self.units = np.full((MATRICES, len(COLUMNS)), np.nan, np.float32)
+        self.units[::3] = rng.lognormal(0, 0.3, self.units[::3].shape)
+        self.alike = rng.uniform(0.1, 0.9, (MAPS, MAPS)).astype(np.float32)
+
+    @property
+    def since(self) -> NDArray[np.float64]:
+        """How far each token's row went since the start, (n,)."""
+        return np.asarray(np.linalg.norm(self.rows - self._start, axis=1))
 
     def _normal(self, *shape: int) -> Floats:
         return self._rng.standard_normal(shape, np.float32)
@@ -82,6 +99,8 @@ class _Model:
         self.heat = np.sqrt(self.heat**2 + noise**2) + pull * self._growth + chance
         jitter = np.full(10, 1e-4)
         jitter[6:] = 0.2  # gradients and changes
+        self.units = self.units * (1 + self._normal(*self.units.shape) * np.float32(0.01))
+        self.alike = np.clip(self.alike + self._normal(MAPS, MAPS) * np.float32(0.02), 0, 1)
         self.stats = (self.stats * (1 + self._normal(MATRICES, 10) * jitter)).astype(np.float32)
 
 
@@ -107,24 +126,35 @@ class _Filmed:
             tokens=view.coordinates,
             norms=np.linalg.norm(model.rows, axis=1),
             moved=model.moved,
+            since=model.since,
             frequency=np.log1p(model.frequency),
             positions=places.coordinates,
         )
         made = {SNAPSHOT: parts, SKETCH: sketch_parts(sketch(model.rows, self._towards))}
         coded = {key: self._coders[key].encode(step, given) for key, given in made.items()}
+        similar = Similarity(tuple(range(MAPS)), model.alike, 0.05)
+        change = blob.encode(
+            step, change_parts(model.units, similar), extra=change_header(0, similar)
+        )
         self.seconds.append(time.process_time() - began)
-        for key, blob in coded.items():
-            self.bytes[key] += len(blob.data)
-            about = blob.meta(page=key == SNAPSHOT, explained=list(view.explained))
-            self._run.put(key, step, blob.array, about)
+        for key, each in coded.items():
+            self.bytes[key] += len(each.data)
+            about = each.meta(page=key == SNAPSHOT, explained=list(view.explained))
+            self._run.put(key, step, each.array, about)
+        self.bytes[CHANGE] += len(change)
+        about = {"reel": True, "blob": blob.VERSION, "base": None, **change_meta(0)}
+        self._run.put(CHANGE, step, np.frombuffer(change, np.uint8), about)
         self.keys += coded[SNAPSHOT].base is None
 
 
-def _film(path: Path) -> tuple[_Filmed, Run]:
+def film(path: Path, about: bytes | None = None) -> tuple[_Filmed, Run]:
+    """Write the run to a file; `about` is its `parameters/meta`, which only a page needs."""
     run = Run("a thousand snapshots")
     recorder = run.journal = Recorder(run, path, list)
     run.film = reader.Frames(path)
     run.set_status("running")
+    if about is not None:
+        run.put("parameters/meta", 0, np.frombuffer(about, np.uint8), {})
     model, filmed, last = _Model(), _Filmed(run), 0
     for place, step in enumerate(STEPS):
         model.go(last, step)
@@ -165,7 +195,7 @@ def measure() -> list[Figure]:
     """Make a thousand snapshots and put them into a run file; read them back."""
     with tempfile.TemporaryDirectory() as home:
         path = Path(home) / "run.sqlite"
-        filmed, run = _film(path)
+        filmed, run = film(path)
         size = path.stat().st_size / 1e6
         more = list(_timed(run, path))
     parts = ", ".join(f"{key} {total / 1e6:.1f} MB" for key, total in filmed.bytes.items())

@@ -97,7 +97,7 @@ class Maker:
         if reading.tokens is not None:
             parts["tokens"], explained = self._view("tokens", reading.tokens)
             parts["norms"], parts["moved"] = reading.norms, reading.moved(self._earlier)
-            parts["since"] = since.moved(reading) if since is not None else None
+            parts["since"] = since.moved(step, reading) if since is not None else None
             if frequency is not None and self._plan.vocabulary is not None:
                 parts["frequency"] = frequency.shares(self._plan.vocabulary.ids)
         if reading.positions is not None:

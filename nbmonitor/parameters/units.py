@@ -16,6 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nbmonitor.parameters.carrier import to_host
+from nbmonitor.parameters.choice import LARGE
 from nbmonitor.parameters.classify import Matrix
 from nbmonitor.parameters.plan import Plan
 from nbmonitor.parameters.streams import readers
@@ -26,6 +27,8 @@ MOST_INPUTS, OTHER_INPUTS = 1024, 256
 # Elements of one moment: 12 MB in float32, which two of them are held in (the start, and now).
 # float16 would do for neither: it has not the range of bfloat16, nor can it tell a small step.
 _ROOM = 3 << 20
+# Where everything of a large model is read, its snapshots take nearly all they may without these.
+_LITTLE = 200_000
 # Units below which rather their inputs are thinned.
 _FEW = 8
 _EXPERTS = 8
@@ -144,7 +147,8 @@ class Sampler:
     plan
         What is read of it.
     room
-        Elements of all samples together, at most.
+        Elements of all samples together, at most; None: 3 million, or 200,000 where more than 500
+        million parameters are read.
 
     Attributes
     ----------
@@ -154,13 +158,15 @@ class Sampler:
         Ids of those that read the same stream, sampled at the same of its coordinates.
     """
 
-    def __init__(self, plan: Plan, room: int = _ROOM) -> None:
+    def __init__(self, plan: Plan, room: int | None = None) -> None:
         layouts = {
             m.id: Layout.of(m, plan.owners[m.id][0])
             for m in plan.chosen
             if len(m.shape) >= 2 and m.elements
         }
         self.readers = readers(plan.chosen, {n: each.inputs for n, each in layouts.items()})
+        if room is None:
+            room = _LITTLE if sum(m.elements for m in plan.chosen) > LARGE else _ROOM
         self.grids = _fitting(layouts, set(self.readers), room)
         # Of frozen matrices, how they were when they were last taken.
         self._seen: dict[int, tuple[int, int]] = {}
