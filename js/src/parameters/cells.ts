@@ -1,6 +1,7 @@
 /** A table of values as coloured cells with names beside and below. Owns its pixels only. */
 
 import { faded, ramp } from "../paint";
+import { clamp } from "../scale";
 import type { Drawing, Field } from "./board";
 
 export interface Cells {
@@ -21,7 +22,7 @@ const AIR = 5;
 
 /** Names below columns that begin at `left`: all, or as many as there is room for, and the last. */
 export function drawFoot(
-  { ctx, palette, height }: Drawing,
+  { ctx, palette, width, height }: Drawing,
   texts: readonly string[],
   left: number,
   unit: number,
@@ -34,7 +35,8 @@ export function drawFoot(
   const last = texts.length - 1;
   for (const [i, text] of texts.entries()) {
     if (i !== last && (i % every > 0 || last - i < every)) continue;
-    ctx.fillText(text, left + (i + 0.5) * unit, height);
+    const half = ctx.measureText(text).width / 2;
+    ctx.fillText(text, Math.min(left + (i + 0.5) * unit, width - half), height);
   }
 }
 
@@ -66,7 +68,8 @@ export function drawCells(drawing: Drawing, cells: Cells): Field {
   ctx.textAlign = "right";
   const every = Math.ceil(LINE / high);
   for (let row = 0; row < rows.length; row += every) {
-    ctx.fillText(rows[row]!, left - AIR, (row + 0.5) * high);
+    const middle = clamp((row + 0.5) * high, LINE / 2, field.height - LINE / 2);
+    ctx.fillText(rows[row]!, left - AIR, middle);
   }
   if (columns.length > 0) drawFoot(drawing, columns, left, w);
   ctx.fillStyle = faded(palette.readout, 0.55);
