@@ -30,6 +30,7 @@ export interface RendererView {
   camera: Camera;
   _ticking: boolean;
   tock(): void;
+  debug(text: string): void;
   renderScene(scene: Node3, camera: Camera): void;
   trigger(event: string): void;
   remove(): void;
@@ -137,6 +138,8 @@ export async function openKit(
       signal.aborted ? "closed" : `pythreejs can't draw here: ${said || "no reason"}`,
     );
   }
+  // It writes to the console with each frame: half of the time that a frame takes.
+  view.debug = () => {};
   el.append(view.el);
   view.trigger("displayed");
   const camera = (models.camera!.obj as Camera).clone();

@@ -79,7 +79,7 @@ export interface Layout {
   readonly rise: number;
   /** Of the sheets, from left to right. */
   readonly span: readonly [number, number];
-  /** From where sheets neither hide each other nor leave room between them, radians. */
+  /** From where sheets hardly hide each other nor leave much room between them, radians. */
   readonly pitch: number;
 }
 
@@ -214,7 +214,7 @@ export function layoutOf(meta: ParametersMeta, stage: Size): Layout {
     signs: signsOf(meta, floors, names, tokens, first, rise),
     rise,
     span: [first, first + width],
-    pitch: clamp(Math.atan(rise / SIDE), 0.3, 0.9),
+    pitch: clamp(0.92 * Math.atan(rise / SIDE), 0.3, 0.8),
   };
 }
 

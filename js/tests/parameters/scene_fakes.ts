@@ -135,6 +135,7 @@ export class FakeView {
   };
   isFrozen = false;
   _ticking = false;
+  debug: (text: string) => void = () => {};
   camera: unknown = null;
   renders = 0;
   removed = 0;
