@@ -21,6 +21,7 @@ from browser.jupyter import (  # noqa: E402 - found on the path set above
     Server,
     chromium,
 )
+from browser.snapshots import describe  # noqa: E402, F401 - for those that import this
 from kernels import VERSIONS  # noqa: E402
 from kernels import name as kernel_name  # noqa: E402
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.figure import Figure
+from nbmonitor.panels import spec
 from nbmonitor.parameters import blob, onebasis
 from nbmonitor.parameters.change import (
     CHANGE,
@@ -31,8 +32,10 @@ from nbmonitor.parameters.coder import Coder
 from nbmonitor.parameters.projection import Projector
 from nbmonitor.parameters.sketch import directions, sketch
 from nbmonitor.parameters.snapshot import SKETCH, SNAPSHOT, sketch_parts, snapshot_parts
+from nbmonitor.probes.parameters import PROBE
 from nbmonitor.run import Run
 from nbmonitor.runfile import Recorder, reader
+from nbmonitor.wire import PanelSpec
 
 TOKENS, POSITIONS, WIDTH, MAPS, SIDE, MATRICES = 5_000, 1_024, 256, 24, 64, 148
 STEPS = [*range(1, 101), *range(110, 1_001, 10), *range(1_100, 82_001, 100)]
@@ -147,10 +150,14 @@ class _Filmed:
         self.keys += coded[SNAPSHOT].base is None
 
 
+def _panels() -> list[PanelSpec]:
+    return [spec(panel) for panel in PROBE.panels]
+
+
 def film(path: Path, about: bytes | None = None) -> tuple[_Filmed, Run]:
     """Write the run to a file; `about` is its `parameters/meta`, which only a page needs."""
     run = Run("a thousand snapshots")
-    recorder = run.journal = Recorder(run, path, list)
+    recorder = run.journal = Recorder(run, path, _panels)
     run.film = reader.Frames(path)
     run.set_status("running")
     if about is not None:
