@@ -321,6 +321,22 @@ def test_a_page_that_came_from_small_frames_gets_the_whole_ones(run) -> None:
     assert sorted(sent) == sorted(small)
 
 
+def test_reels_that_belong_together_are_told_at_the_same_steps(run) -> None:
+    Weights(run, tokens=2000, width=64, maps=8, side=64, matrices=100).train(range(0, 300, 10))
+    for step in range(0, 300, 10):
+        # Cannot be condensed much, and is small beside what can.
+        units = np.random.default_rng(step).normal(size=(100, 6)).astype("f4")
+        data = np.frombuffer(blob.encode(step, {"units": units}), np.uint8)
+        run.put(CHANGE, step, data, {"reel": True, "blob": 1, "base": None})
+    kept: dict[str, set[int]] = {SNAPSHOT: set(), CHANGE: set()}
+    for put, _ in wire.unpack_tensors(run.pack()):
+        if put["key"] in kept:
+            kept[put["key"]].add(put["step"])
+    assert 3 <= len(kept[SNAPSHOT]) < 30
+    assert abs(len(kept[CHANGE]) - len(kept[SNAPSHOT])) <= 1
+    assert {0, 290} <= kept[CHANGE] & kept[SNAPSHOT]
+
+
 def test_maps_of_largest_values_are_pooled_by_the_largest_and_odd_sizes_too() -> None:
     values = np.random.default_rng(0).uniform(0, 1, (37, 5)).astype("f4")
     parts = {"heat/0": blob.quantise(values, "uint8")}

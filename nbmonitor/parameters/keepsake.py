@@ -65,19 +65,33 @@ class Keepsakes:
         budget: int,
         frame: Callable[[str, int], Tensor | None],
     ) -> list[Tensor]:
-        out: list[Tensor] = []
-        left = sum(_size(rows) for rows in reels.values())
-        for rows in sorted(reels.values(), key=_size):
-            # By their sizes, so that reels that belong together are told at about the same steps.
-            share = budget * _size(rows) // max(1, left)
-            left -= _size(rows)
-            reel = Unpacked(functools.partial(frame, rows[0][0]))
-            taken = rows if _size(rows) <= share else self._some(rows, share, reel)
-            budget -= _size(taken)
-            out += taken
+        films = [(rows, Unpacked(functools.partial(frame, key))) for key, rows in reels.items()]
+        if sum(_size(rows) for rows in reels.values()) <= budget:
+            out = [tensor for rows in reels.values() for tensor in rows]
+        else:
+            out = self._even(films, budget)
         chosen = {(tensor[0], tensor[1]) for tensor in out}
         self._made = {at: made for at, made in self._made.items() if at in chosen}
         self._ever |= self._made.keys()
+        return out
+
+    def _even(
+        self, films: Sequence[tuple[Sequence[Tensor], Unpacked]], budget: int
+    ) -> list[Tensor]:
+        out: list[Tensor] = []
+        # By what their frames take in small: reels that belong together, one of which may be
+        # condensed to a tenth and the other not at all, are told at about the same steps.
+        newest = [self._small(rows[-1], reel) or rows[-1] for rows, reel in films]
+        sizes = [
+            len(rows) * small[2].nbytes for (rows, _), small in zip(films, newest, strict=True)
+        ]
+        left = sum(sizes)
+        for (rows, reel), size in sorted(zip(films, sizes, strict=True), key=lambda film: film[1]):
+            share = budget * size // max(1, left)
+            left -= size
+            taken = rows if _size(rows) <= share else self._some(rows, share, reel)
+            budget -= _size(taken)
+            out += taken
         return out
 
     def _some(self, rows: Sequence[Tensor], budget: int, unpacked: Unpacked) -> list[Tensor]:
