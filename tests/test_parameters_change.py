@@ -65,6 +65,8 @@ def test_many_matrices_are_compared_by_fewer_units():
     found = compare(updates, dict.fromkeys(updates, 1.0))
     assert found.units == 768 // 40
     assert found.values[0, 1] == pytest.approx(found.chance, abs=0.06)
+    few = compare({n: updates[n] for n in (0, 1, 2)}, dict.fromkeys(updates, 1.0))
+    assert few.units == 128 // 4
     np.testing.assert_allclose(np.diag(found.values), 1, atol=1e-5)
 
 

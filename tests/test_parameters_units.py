@@ -94,7 +94,10 @@ def test_what_came_since_the_start(kind):
     updates = []
     for number in similar.ids:
         at = np.ix_(*sampled(since.sampler.grids[number]))
-        updates.append((outputs(plan.matrices[number], model) - before[number])[at])
+        update = (outputs(plan.matrices[number], model) - before[number])[at]
+        # Of 16 coordinates: eight units, evenly spread.
+        updates.append(update[((np.arange(8) + 0.5) * len(update) / 8).astype(int)])
+    assert similar.units == 8
     np.testing.assert_allclose(similar.values, linear_cka(updates), atol=1e-4)
 
 
@@ -180,6 +183,30 @@ def test_a_frozen_matrix_is_taken_once_and_when_it_is_written_to():
         assert (at in reading.units) is (number == 2)
         assert rows[at, 0] == pytest.approx(0.5, rel=1e-3)
         assert at in similar.ids
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+def test_adapters():
+    """Of frozen weights nothing is compared but what the adapters learn."""
+    peft = pytest.importorskip("peft")
+    model = peft.get_peft_model(tiny_model("llama"), peft.LoraConfig(r=4))
+    plan = Plan(model)
+    since = Since(plan, Sampler(plan))
+    _, rows, _ = looked(model, plan, since, 0)
+    b = next(m.id for m in plan.matrices if m.kind == "lora" and m.role == "B")
+    # It begins as zeros.
+    assert rows[b, [0, 2, 3]].tolist() == [0, 0, 0]
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.add_(1e-2 * torch.randn_like(p))
+    reading, rows, similar = looked(model, plan, since, 1)
+    assert {plan.matrices[n].kind for n in reading.units} == {"lora"}
+    assert np.isnan(rows[b, 0])
+    assert rows[b, 2] == rows[b, 3] == 0
+    compared = [plan.matrices[n] for n in similar.ids]
+    assert {(m.kind, m.role, m.layer) for m in compared} == {("lora", "A", 0), ("lora", "A", 1)}
+    assert {plan.matrices[n].kind for n in similar.frozen} == {"attention", "mlp"}
 
 
 def test_half_precision_is_compared_in_full():

@@ -18,6 +18,8 @@ from nbmonitor.parameters.change import STILL, Floats, Similarity
 
 # Features of all matrices together, and of one at least: one product of them takes 5 ms or so.
 _FEATURES, _FEWEST = 768, 8
+# Examples for each feature: with fewer, unrelated updates look alike.
+_EXAMPLES = 4
 
 
 def compare(updates: Mapping[int, NDArray[Any]], sizes: Mapping[int, float]) -> Similarity:
@@ -42,9 +44,10 @@ def compare(updates: Mapping[int, NDArray[Any]], sizes: Mapping[int, float]) -> 
     ids = tuple(n for n in updates if n not in {*broken, *frozen})
     if len(ids) < 2:
         return Similarity(frozen=frozen, broken=broken)
-    most = max(_FEWEST, _FEATURES // len(ids))
+    coordinates = updates[ids[0]].shape[1]
+    most = max(_FEWEST, min(_FEATURES // len(ids), coordinates // _EXAMPLES))
     chosen = [_spaced(updates[n], most) for n in ids]
-    units, coordinates = max(len(x) for x in chosen), chosen[0].shape[1]
+    units = max(len(x) for x in chosen)
     return Similarity(
         ids, linear_cka(chosen), chance(units, coordinates), frozen, broken, units, coordinates
     )
