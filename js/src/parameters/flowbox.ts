@@ -36,6 +36,11 @@ export class FlowBox implements Card {
       label: "Gradient by layer",
       draw: (drawing) => this.#draw(drawing),
       tell: (at) => this.#tell(at),
+      chosen: ([, station]) => {
+        const row = this.#seen?.stations[station]?.rows[0] ?? -1;
+        const matrix = this.#seen?.meta.matrices[row];
+        if (matrix) options.choose(matrix);
+      },
     });
     options.signal.addEventListener("abort", () => clearTimeout(this.#timer), { once: true });
     const { box, told } = this.#board;

@@ -70,6 +70,12 @@ export class SinceBox implements Card {
         return drawCells(drawing, { values, top, rows, columns });
       },
       tell: (at) => this.#tell(at),
+      chosen: ([row, station]) => {
+        const { meta, stations } = this.#seen ?? {};
+        const own = stations?.[station]?.rows.map((r) => meta!.matrices[r]!) ?? [];
+        const matrix = own.find(({ kind }) => kind === this.#table?.kinds[row]);
+        if (matrix) options.choose(matrix);
+      },
     });
     this.#list = new Ranking("since", MOST, options.choose, options.signal);
     const { box, told } = this.#board;

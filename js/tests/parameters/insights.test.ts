@@ -162,8 +162,14 @@ describe("samples of units", () => {
       `${M.matrices[1]?.label} ↔ ${M.matrices[4]?.label}: 0.20`,
     );
     expect(v.text("similarity")).toContain(`not moved: ${M.matrices[9]?.label}`);
-    v.key("similarity", "Enter");
-    expect(v.chosen).toEqual([M.matrices[1]?.name]);
+    for (const id of ["similarity", "since"]) v.key(id, "Enter");
+    expect(v.chosen).toEqual([M.matrices[1]?.name, M.matrices[1]?.name]);
+    v.key("flow", "ArrowRight");
+    v.key("flow", "ArrowRight");
+    await runFrames(2);
+    expect(v.text("flow")).toContain("layer 0: 1.00, 1.00 × the median");
+    v.key("flow", "Enter");
+    expect(v.chosen).toHaveLength(3);
     v.key("similarity", "Escape");
     await runFrames(2);
     expect(v.text("similarity")).toContain("CKA of 4 matrices · mean 0.6");
