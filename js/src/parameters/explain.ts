@@ -241,7 +241,7 @@ export const INSIGHTS: Readonly<Record<string, Explanation>> = {
   },
   units: {
     title: "Dead and exploding units",
-    text: "A unit is one output of a matrix. Dead: its weights have not moved since the start although the matrix has, or are all zero. Exploding: its weights have grown to more than ten times what they were and far beyond the other units, or are not finite. Only the sampled units are looked at.",
+    text: "A unit is one output of a matrix. Dead: its weights have not moved since the start although the matrix has, or are all zero. Exploding: its weights have grown to more than ten times what they were and far beyond the other units, or are not finite. Only the sampled units are looked at, and embeddings are never called dead: a token that does not come stands still.",
     healthy: "None. A few dead units in a wide MLP harm little.",
     unhealthy:
       "Dead units that become more, which no gradient reaches any more; or single units that outgrow all others: lower the learning rate, clip, or look for outliers there.",

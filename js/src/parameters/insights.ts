@@ -56,13 +56,15 @@ export class Insights {
     if (!meta || !shot) return;
     const { a, b, t } = shot;
     const [frame, other] = t < 0.5 ? [a, b] : [b, a];
-    const first = frame.index === 0;
-    const change = first ? null : this.#changes.at(frame.step);
+    const found = this.#changes.at(frame.step);
+    // Also the first of a training that was resumed.
+    const first = frame.index === 0 || found?.start === frame.step;
+    const change = first ? null : found;
     if (palette !== this.#palette) this.#recolour(palette);
-    const now = [meta, frame, other, change, this.#changes.some];
+    const why = change ? "" : this.#why(first);
+    const now = [meta, frame, other, change, why];
     if (now.every((v, i) => v === this.#shown[i])) return;
     this.#shown = now;
-    const why = change ? "" : this.#why(first);
     const seen: Seen = { meta, stations: this.#stations, frame, other, change, why };
     for (const card of this.#cards) card.show(seen);
   }
@@ -75,7 +77,7 @@ export class Insights {
   }
 
   #why(first: boolean): string {
-    if (first) return "– the first snapshot: nothing to compare with yet";
+    if (first) return "– this is the start, which what follows is compared with";
     return this.#changes.some
       ? "– not known at this step"
       : "– there are no samples of units here: an older run, or a small copy of one";

@@ -204,13 +204,16 @@ describe("samples of units", () => {
   test("what is not known is said so", async () => {
     const v = open();
     await v.show(still(frame(0, () => 1)));
-    expect(v.text("since")).toContain("– the first snapshot");
+    expect(v.text("since")).toContain("– this is the start");
     await v.show(still(frame(5, () => 1)));
     for (const id of ["since", "similarity", "units"])
       expect(v.text(id)).toContain("– there are no");
     change(v.live, 8, healthy, [], M);
     await v.show(still(frame(6, () => 1)));
     expect(v.text("units")).toContain("– not known at this step");
+    change(v.live, 30, healthy, [], M, 30);
+    await v.shown(still(frame(30, () => 1)));
+    expect(v.text("units")).toContain("– this is the start");
     v.end.abort();
   });
 });

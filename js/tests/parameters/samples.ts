@@ -135,6 +135,7 @@ export function change(
   units: (id: number) => number[],
   similar: readonly number[] = [],
   m = meta(),
+  start = 0,
 ): void {
   const k = similar.length;
   const values = Float32Array.from(m.matrices.flatMap(({ id }) => units(id)));
@@ -147,7 +148,7 @@ export function change(
       units: { values, shape: [m.matrices.length, 6] },
       ...(k > 0 ? { similarity: { values: cka, shape: [k, k], scale: 1 / 255 } } : {}),
     },
-    { similarity: similar, frozen: [9], threshold: 1e-6 },
+    { similarity: similar, frozen: [9], start },
   );
   live.put("parameters/change", { reel: true }, data, [data.length], step);
 }
