@@ -97,7 +97,7 @@ for way, options in ways.items():
             since.begin(0, reading)
         started = time.process_time()
         since.moved(n, reading)
-        rows, similar = since.tell(reading)
+        rows, similar = since.tell(n, reading)
         tells.append(time.process_time() - started)
         previous, earlier = moment, reading
         heat, followed, told = len(reading.heat), len(reading.tokens), reading.stats

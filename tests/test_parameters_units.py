@@ -42,7 +42,7 @@ def looked(model, plan, since, at):
     reading = read(model, plan, sampler=since.sampler).host()
     if since.step is None:
         since.begin(at, reading)
-    return reading, *since.tell(reading)
+    return reading, *since.tell(at, reading)
 
 
 @pytest.mark.parametrize("kind", [*ARCHITECTURES, "cnn", "foreign"])
@@ -51,7 +51,8 @@ def test_units_are_those_of_the_weights(kind):
     plan = Plan(model)
     sampler = Sampler(plan)
     reading = read(model, plan, sampler=sampler).host()
-    assert set(reading.units) == {m.id for m in plan.matrices if len(m.shape) >= 2}
+    wanted = {m.id for m in plan.matrices if len(m.shape) >= 2 and m is not plan.tokens}
+    assert set(reading.units) == wanted
     for number, got in reading.units.items():
         units, inputs = sampled(sampler.grids[number])
         whole = outputs(plan.matrices[number], model)
@@ -75,8 +76,10 @@ def test_what_came_since_the_start(kind):
     step(model)
     reading, rows, similar = looked(model, plan, since, 2)
     for number, start in before.items():
-        at = np.ix_(*sampled(since.sampler.grids[number]))
         now = outputs(plan.matrices[number], model)
+        table = plan.matrices[number] is plan.tokens
+        grid = (plan.vocabulary.ids, range(16)) if table else sampled(since.sampler.grids[number])
+        at = np.ix_(*grid)
         row = dict(zip(COLUMNS, rows[number].tolist(), strict=True))
         exact = np.linalg.norm((now - start)[at]) / np.linalg.norm(start[at])
         assert row["since"] == pytest.approx(exact, rel=1e-4)
@@ -115,6 +118,24 @@ def test_tokens_since_the_start():
     np.testing.assert_allclose(
         since.moved(3, reading), np.linalg.norm(now - table, axis=1), rtol=1e-4
     )
+
+
+def test_the_table_of_tokens_is_told_from_all_rows_that_are_followed():
+    """A batch moves few of many rows, of which 64 would meet none."""
+    model = nn.ModuleDict({"table": nn.Embedding(3000, 20), "linear": nn.Linear(20, 8)})
+    plan = Plan(model)
+    since = Since(plan, Sampler(plan))
+    looked(model, plan, since, 0)
+    start = model["table"].weight.detach().clone()
+    with torch.no_grad():
+        model["table"].weight[[700, 1234]] += 1
+        model["table"].weight[1234] *= 30
+    _, rows, _ = looked(model, plan, since, 1)
+    row = dict(zip(COLUMNS, rows[plan.tokens.id].tolist(), strict=True))
+    change = float((model["table"].weight.detach() - start).norm() / start.norm())
+    assert row["since"] == pytest.approx(change, rel=1e-4)
+    assert (row["sampled"], row["exploding"], row["unit"]) == (3000, 1, 1234)
+    assert np.isnan(row["dead"])
 
 
 def test_tokens_of_wide_tables(monkeypatch):
@@ -220,8 +241,8 @@ def test_half_precision_is_compared_in_full():
         for p in model.parameters():
             p.mul_(1 + 2**-7)
     _, rows, _ = looked(model, plan, since, 1)
-    for number, start in before.items():
-        at = np.ix_(*sampled(since.sampler.grids[number]))
+    for number in since.sampler.grids:
+        at, start = np.ix_(*sampled(since.sampler.grids[number])), before[number]
         update = outputs(plan.matrices[number], model)[at] - start[at]
         assert rows[number, 0] == pytest.approx(
             np.linalg.norm(update) / np.linalg.norm(start[at]), rel=1e-5

@@ -127,7 +127,7 @@ class Maker:
 
     def _change(self, step: int, since: Since, reading: Reading) -> None:
         start = since.step if since.step is not None else step
-        units, similar = since.tell(reading)
+        units, similar = since.tell(step, reading)
         data = blob.encode(step, change_parts(units, similar), extra=change_header(start, similar))
         # Each stands alone: there is little in it that a difference would make smaller.
         meta = {"reel": True, "blob": blob.VERSION, "base": None, **change_meta(start)}

@@ -43,8 +43,10 @@ class Since:
         self._matrices = plan.matrices
         self.sampler = sampler
         self.vocabulary = plan.vocabulary
+        self._tokens = plan.tokens
         self.step: int | None = None
         self._rows: NDArray[Any] | None = None
+        self._norms: Floats | None = None
         self._units: dict[int, NDArray[Any]] = {}
         self._sizes: dict[int, NDArray[np.float64]] = {}
         # Frozen matrices that somebody has written to: as they are, while nobody reads them.
@@ -60,6 +62,7 @@ class Since:
     def begin(self, step: int, reading: Reading) -> None:
         """Take a reading, which has units, as the start."""
         self.step, rows = step, reading.followed
+        self._norms = reading.norms
         # Where they are columns already, for want of room, half of those are enough.
         self._rows = rows[:, ::_COARSER].copy() if rows is not None and reading.estimated else rows
         self._units = dict(reading.units or {})
@@ -80,8 +83,8 @@ class Since:
         return norms(some, then) * np.float32((reading.width / then.shape[1]) ** 0.5)
 
     @np.errstate(invalid="ignore", over="ignore")
-    def tell(self, reading: Reading) -> tuple[Floats, Similarity]:
-        """Tell a reading that has units.
+    def tell(self, step: int, reading: Reading) -> tuple[Floats, Similarity]:
+        """Tell the reading of a step, which has units.
 
         Returns
         -------
@@ -107,8 +110,19 @@ class Since:
             rows[number, UNIT] = self.sampler.grids[number].number(worst)
             if number in readers:
                 updates[number] = np.zeros_like(start, np.float32) if update is None else update
+        self._tell_tokens(rows, self.moved(step, reading), reading)
         lengths = {n: float(np.sqrt(np.square(self._sizes[n]).sum())) for n in updates}
         return rows, compare(updates, lengths)
+
+    def _tell_tokens(self, rows: Floats, moved: Floats | None, reading: Reading) -> None:
+        """Fill in the row of the token embedding: a batch moves few of its rows, so many count."""
+        tokens, vocabulary, start = self._tokens, self.vocabulary, self._norms
+        if tokens is None or vocabulary is None or start is None or reading.norms is None:
+            return
+        went = np.zeros(len(start)) if moved is None else moved.astype(np.float64)  # (n,)
+        now, then = reading.norms.astype(np.float64), start.astype(np.float64)
+        rows[tokens.id], worst = judge(now, then, went, idle=True)
+        rows[tokens.id, UNIT] = vocabulary.ids[worst]
 
     def _now(self, number: int, reading: Reading) -> NDArray[Any]:
         """Return the sample of a matrix; of one that is frozen, as it was last."""

@@ -153,7 +153,8 @@ class Sampler:
     Attributes
     ----------
     grids
-        What is sampled, by id of the matrix: those with two dimensions and more.
+        What is sampled, by id of the matrix: those with two dimensions and more. Not the tokens:
+        of these, many more rows are read anyway.
     readers
         Ids of those that read the same stream, sampled at the same of its coordinates.
     """
@@ -162,7 +163,7 @@ class Sampler:
         layouts = {
             m.id: Layout.of(m, plan.owners[m.id][0])
             for m in plan.chosen
-            if len(m.shape) >= 2 and m.elements
+            if len(m.shape) >= 2 and m.elements and m is not plan.tokens
         }
         self.readers = readers(plan.chosen, {n: each.inputs for n, each in layouts.items()})
         if room is None:
