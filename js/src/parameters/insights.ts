@@ -77,7 +77,7 @@ export class Insights {
   }
 
   #why(first: boolean): string {
-    if (first) return "– this is the start, which what follows is compared with";
+    if (first) return "– this is the start, with which all that follows is compared";
     return this.#changes.some
       ? "– not known at this step"
       : "– there are no samples of units here: an older run, or a small copy of one";

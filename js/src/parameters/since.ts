@@ -56,6 +56,8 @@ export class SinceBox implements Card {
   readonly #list: Ranking;
   #seen: Seen | null = null;
   #table: Table | null = null;
+  /** The most that was shown of this model: its scale stays as playback goes to and fro. */
+  #most = 0;
 
   constructor(options: CardOptions) {
     this.#board = new Board({
@@ -65,7 +67,8 @@ export class SinceBox implements Card {
       draw: (drawing) => {
         const [seen, table] = [this.#seen, this.#table];
         if (!seen || !table || table.kinds.length === 0) return null;
-        const { values, top, kinds: rows } = table;
+        const { values, kinds: rows } = table;
+        const top = this.#most;
         const columns = seen.stations.map((s) => s.short);
         return drawCells(drawing, { values, top, rows, columns });
       },
@@ -89,13 +92,15 @@ export class SinceBox implements Card {
   }
 
   show(seen: Seen): void {
-    this.#seen = seen;
     const { meta, change } = seen;
+    if (meta !== this.#seen?.meta) this.#most = 0;
+    this.#seen = seen;
     this.#table = sinceTable(seen);
     const { top, kinds } = this.#table;
+    this.#most = Math.max(this.#most, top);
     this.#board.show(kinds.length > 0);
     this.#scale.hidden = kinds.length === 0;
-    setText(this.#top, short(top));
+    setText(this.#top, short(this.#most));
     const most = meta.matrices
       .map((matrix, row) => ({ matrix, value: unit(change, row, "since") }))
       .filter(({ value }) => value > 0)

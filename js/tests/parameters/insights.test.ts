@@ -56,6 +56,7 @@ function open() {
   };
   /** Show a moment, and again once its samples of units are unpacked. */
   const shown = async (shot: Shot) => {
+    changed.mockClear();
     await show(shot);
     await vi.waitFor(() => expect(changed).toHaveBeenCalled(), { timeout: 8000 });
     await show(shot);
@@ -136,6 +137,12 @@ describe("samples of units", () => {
         .reverse()
         .map(({ label, id }) => `${label}${(id / 100).toPrecision(3)}`),
     );
+    const top = () => v.insights.el.querySelector("[data-insight=since] .nbm-scale span");
+    expect(top()?.textContent).toBe("0.0900");
+    change(v.live, 20, (id) => [id / 200, 64, 0, 0, 1.5, 3], [], M);
+    await v.shown(still(frame(20, () => 1)));
+    expect(v.text("since")).toContain("0.0450");
+    expect(top()?.textContent).toBe("0.0900");
     rows[0]?.querySelector("button")?.click();
     expect(v.chosen).toEqual([M.matrices.at(-1)?.name]);
     expect(v.text("units")).toContain(`none found among ${64 * 10} sampled units of 10 matrices`);
