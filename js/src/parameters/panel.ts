@@ -23,7 +23,7 @@ import { Stages } from "./stages";
 import { MOST_TRAILS } from "./tokenbox";
 import { type Stop, stopsOf } from "./tour";
 import { TourBox } from "./tourbox";
-import { aboutText, emptyText, factsText, phaseAt, readMeta } from "./words";
+import { aboutShown, emptyText, factsText, phaseAt, readMeta } from "./words";
 
 export const META_KEY = "parameters/meta";
 
@@ -96,7 +96,7 @@ export class ParametersPanel {
       palette,
       reason: (step) => String(this.#film.snapshots.meta(step).reason ?? ""),
       loss: () => live.store.series("train/loss"),
-      about: () => this.#about(),
+      about: () => aboutShown(this.#film.snapshots, this.#player, live),
       phase: (step) => phaseAt(live.store.events, step),
       dirty: this.#dirty,
       signal,
@@ -379,20 +379,5 @@ export class ParametersPanel {
       this.#facts.replaceChildren(...facts.map((text) => h("span", {}, text)));
     }
     setAttr(this.#stageBox, "data-step", frame ? String(frame.step) : null);
-  }
-
-  #about(): string {
-    const { snapshots } = this.#film;
-    const { span, steps, following } = this.#player;
-    const step = steps[span.a] as number;
-    const { live } = this.#ctx;
-    return aboutText({
-      reason: String(snapshots.meta(step).reason ?? ""),
-      between: span.t > 0,
-      newest: following && live.get("status").state === "running",
-      lacking: snapshots.taken - snapshots.steps.length,
-      link: live.link.state,
-      trouble: snapshots.trouble(step),
-    });
   }
 }

@@ -1,11 +1,12 @@
 /** What the Parameters tab says of itself: why there is nothing, what is shown. Pure. */
 
 import { dotted, grouped } from "../format";
-import type { Link } from "../model";
+import type { Link, Live } from "../model";
 import type { RunEvent } from "../wire.gen";
 import type { Asked } from "./ask";
 import type { Basis } from "./basis";
-import type { Frame } from "./reel";
+import type { Player } from "./player";
+import type { Frame, Snapshots } from "./reel";
 import type { ParametersMeta } from "./stage";
 
 /** Read the tensor `parameters/meta`; null where it is no such thing. */
@@ -59,6 +60,23 @@ export function aboutText({ reason, between, newest, lacking, link, trouble }: A
     lacking > 0 && `${grouped(lacking)} more ${where}`,
     trouble && `cannot be read: ${trouble}`,
   );
+}
+
+/** The same of the snapshot that playback stands at. */
+export function aboutShown(
+  snapshots: Snapshots,
+  { span, steps, following }: Player,
+  live: Pick<Live, "get" | "link">,
+): string {
+  const step = steps[span.a] as number;
+  return aboutText({
+    reason: String(snapshots.meta(step).reason ?? ""),
+    between: span.t > 0,
+    newest: following && live.get("status").state === "running",
+    lacking: snapshots.taken - snapshots.steps.length,
+    link: live.link.state,
+    trouble: snapshots.trouble(step),
+  });
 }
 
 /** Short facts for the head of the panel. */
