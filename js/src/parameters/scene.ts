@@ -366,8 +366,14 @@ export class SceneStage implements Stage {
   }
 
   #close(): void {
+    const { view } = this.#kit;
     this.#parts?.dispose();
-    this.#kit.view.remove();
+    // The renderer goes back to a pool, and would keep all that this camera has seen.
+    view.renderer?.renderLists?.dispose();
+    view.remove();
+    // Its model holds on to a view that was removed: what that holds must not be all of this.
+    view.stopListening();
+    view.tock = () => {};
     this.#box.remove();
   }
 }

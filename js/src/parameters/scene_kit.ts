@@ -33,6 +33,7 @@ export interface RendererView {
   debug(text: string): void;
   renderScene(scene: Node3, camera: Camera): void;
   trigger(event: string): void;
+  stopListening(): void;
   remove(): void;
 }
 

@@ -22,6 +22,7 @@ const BELOW = 3.6;
 const POSITIONS = 0.4;
 /** Between ball and house. */
 const GAP = 0.6;
+const BEHIND = 0.5;
 const STOREY = 1.4;
 
 /** CSS pixels: of names left of the floors, and around everything, legends below included. */
@@ -211,7 +212,7 @@ export function layoutOf(meta: ParametersMeta, stage: Size): Layout {
     positions: positionsOf(tokens, beside),
     sheets,
     floors,
-    signs: signsOf(meta, floors, names, tokens, first, rise),
+    signs: signsOf(meta, floors, names, tokens, first),
     rise,
     span: [first, first + width],
     pitch: clamp(0.92 * Math.atan(rise / SIDE), 0.3, 0.8),
@@ -233,7 +234,6 @@ function signsOf(
   names: readonly string[],
   tokens: Body,
   first: number,
-  rise: number,
 ): Sign[] {
   const signs: Sign[] = floors.map((floor, rank) => ({
     text: floor.label,
@@ -243,15 +243,17 @@ function signsOf(
     quiet: false,
     of: "floor",
   }));
-  const inner = floors.find((floor) => floor.layer !== null);
-  for (const [c, text] of inner ? names.entries() : []) {
+  // Names of columns stand behind the roof, where nothing is in front of them.
+  const roof = floors.at(-1)?.height ?? 0;
+  const layered = floors.some((floor) => floor.layer !== null);
+  for (const [c, text] of layered ? names.entries() : []) {
     const x = first + c * (SIDE + BETWEEN) + SIDE / 2;
-    const at: Point = [x, inner!.height - rise * 0.1, SIDE / 2 + 0.2];
+    const at: Point = [x, roof, -SIDE / 2 - BEHIND];
     signs.push({ text, at, align: "middle", rank: -1, quiet: true, of: "column" });
   }
   if (meta.tokens) {
     const [x, y, z] = tokens.at;
-    const at: Point = [x, y - tokens.radius, z];
+    const at: Point = [x, y - tokens.radius - BEHIND, z];
     const text = `${meta.tokens.count} of ${meta.tokens.vocabulary} tokens`;
     signs.push({ text, at, align: "middle", rank: -1, quiet: true, of: "tokens" });
   }

@@ -46,11 +46,11 @@ function itemsOf(layout: Layout, seen: Seen): Item[] {
       items.push({ at: [at[0] + x, at[1], at[2] + z], radius: 0, room: NO_ROOM });
     }
   }
-  const inner = layout.floors.find((floor) => floor.layer !== null)?.height ?? Number.NaN;
+  const roof = layout.floors.at(-1)?.height ?? Number.NaN;
   for (const sign of layout.signs) {
     const wanted = {
       floor: heights.has(layout.floors[sign.rank]?.height ?? Number.NaN),
-      column: heights.has(inner),
+      column: heights.has(roof),
       tokens: seen.showTokens,
     }[sign.of];
     if (wanted) items.push({ at: sign.at, radius: 0, room: roomOf(sign) });

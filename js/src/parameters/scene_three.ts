@@ -64,6 +64,8 @@ export interface WebGLRenderer {
   readonly domElement: HTMLCanvasElement;
   setPixelRatio(ratio: number): void;
   setSize(width: number, height: number): void;
+  /** What was drawn last, by scene and camera. */
+  readonly renderLists?: { dispose(): void };
 }
 
 type Drawn = new (geometry: Geometry, material: Material) => Node3;

@@ -136,6 +136,7 @@ export class FakeView {
   isFrozen = false;
   _ticking = false;
   debug: (text: string) => void = () => {};
+  stopListening() {}
   camera: unknown = null;
   renders = 0;
   removed = 0;
