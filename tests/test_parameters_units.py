@@ -230,6 +230,27 @@ def test_adapters():
     assert {plan.matrices[n].kind for n in similar.frozen} == {"attention", "mlp"}
 
 
+def test_what_cannot_be_read_is_unknown():
+    model = make("gpt2")
+    plan = Plan(model)
+    since = Since(plan, Sampler(plan))
+    late = model.transformer.h[0].mlp.c_proj
+    weight, late.weight = late.weight, nn.Parameter(torch.empty(64, 16, device="meta"))
+    looked(model, plan, since, 0)
+    late.weight = weight
+    gone = model.transformer.h[1].attn.c_attn
+    gone.weight = nn.Parameter(torch.empty(16, 48, device="meta"))
+    model.transformer.wte.weight = nn.Parameter(torch.zeros(3, 16))
+    reading, rows, similar = looked(model, plan, since, 1)
+    by_name = {m.name: rows[m.id] for m in plan.matrices}
+    # Of what could not be read at the start there is nothing to tell either.
+    for name in ("h.0.mlp.c_proj", "h.1.attn.c_attn", "wte"):
+        assert np.isnan(by_name[f"transformer.{name}.weight"]).all(), name
+    assert by_name["transformer.h.1.mlp.c_fc.weight"][0] == 0
+    assert since.moved(1, reading) is None
+    assert len(similar.frozen) == 3
+
+
 def test_half_precision_is_compared_in_full():
     model = make("llama").bfloat16()
     plan = Plan(model)
