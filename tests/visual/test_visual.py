@@ -42,7 +42,7 @@ def _differs(one: Any, other: Any) -> float:
     return float(sum(histogram[DELTA:]) / (one.size[0] * one.size[1]))
 
 
-def _check(name: str, data: bytes) -> None:
+def _check(name: str, data: bytes, allowed: float = SHARE) -> None:
     path = BASELINE / f"{name}.png"
     shown = image.open(io.BytesIO(data)).convert("RGB")
     if UPDATE:
@@ -51,7 +51,7 @@ def _check(name: str, data: bytes) -> None:
         return
     assert path.exists(), f"{path.name} is missing: run once with NBMONITOR_UPDATE_VISUAL=1"
     share = _differs(shown, image.open(path))
-    assert share <= SHARE, f"{name}: {share:.1%} of the pixels differ, {SHARE:.0%} is allowed"
+    assert share <= allowed, f"{name}: {share:.1%} of the pixels differ, {allowed:.0%} is allowed"
 
 
 @pytest.mark.parametrize("theme", ["neon", "light"])
