@@ -63,8 +63,8 @@ class Parameters(Probe):
     name = "parameters"
     cost = (
         "one pass over the weights that are read, and copies of samples, of units of each matrix "
-        "and of up to 5,000 rows of the embedding; no sync. With what a thread of its own makes of it, 1 % of the "
-        "training's time at most; the plan at the start is beside that"
+        "and of up to 5,000 rows of the embedding; no sync. With what a thread of its own makes "
+        "of it, 1 % of the training's time at most; the plan at the start is beside that"
     )
     panels = (
         Panel(
