@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import kernels
@@ -243,26 +244,31 @@ def test_it_is_opened_and_closed_again_and_again(book) -> None:
     session = page.page.context.new_cdp_session(page.page)
     session.send("Performance.enable")
     held = []
-    # The first few times fill pools and caches; from then on nothing is kept.
-    for times in (3, 8):
+    for times in (3, 4, 4):
         for _ in range(times):
             press(page, "stage-flat")
             page.page.wait_for_function("(s) => !document.querySelector(s)", arg=CANVAS)
             press(page, "stage-scene")
             page.page.wait_for_selector(CANVAS)
-        session.send("HeapProfiler.collectGarbage")
+        # What is waited for in frames is let go of in a later one.
+        page.page.wait_for_timeout(500)
+        for _ in range(2):
+            session.send("HeapProfiler.collectGarbage")
         told = session.send("Performance.getMetrics")["metrics"]
         counts = {m["name"]: m["value"] for m in told}
         canvases = page.page.evaluate("() => document.querySelectorAll('canvas').length")
         arrays = session.send("Runtime.getHeapUsage")["backingStorageSize"]
         held.append((canvases, counts["JSEventListeners"], counts["Nodes"], arrays))
     shown(page)
-    before, after = held
-    assert after[0] == before[0]
-    assert after[1] <= before[1] + 3
-    assert after[2] <= before[2] + 40
+    # The first few times fill pools, and the host still loads what is its own: a leak grows always.
+    grown = zip(
+        *([b - a for a, b in zip(*two, strict=True)] for two in pairwise(held)), strict=True
+    )
+    canvases, listeners, nodes, arrays = (min(each) for each in grown)
+    assert (canvases, listeners) == (0, 0)
+    assert nodes <= 20
     # One scene has 0.4 MB of typed arrays.
-    assert after[3] <= before[3] + 1e6
+    assert arrays < 5e5
 
 
 def test_its_look(book) -> None:
