@@ -90,14 +90,41 @@ def quality(page: Page) -> None:
     _take(page, "quality-light")
 
 
-NOTEBOOKS = {"01_quickstart.ipynb": overview, "03_quality.ipynb": quality}
+def parameters(page: Page) -> None:
+    """Take the Parameters tab in 3D half way and at the end, flat, narrow and light."""
+    page.set_viewport_size({"width": WIDE, "height": TALL})
+    page.locator(".nbmonitor [data-tab=parameters]").first.click()
+    page.wait_for_function(_STEP, arg=0.5, timeout=_PATIENCE)
+    _take(page, "parameters-50")
+    page.wait_for_function(_STATE, arg="finished", timeout=_PATIENCE)
+    page.wait_for_timeout(6000)  # all snapshots in one basis
+    _take(page, "parameters-100")
+    _narrow(page, "parameters-narrow", TALL)
+    page.set_viewport_size({"width": WIDE, "height": TALL})
+    page.locator(".nbmonitor [data-control=theme]").first.click()
+    _take(page, "parameters-light")
+
+
+NOTEBOOKS = {
+    "01_quickstart.ipynb": overview,
+    "03_quality.ipynb": quality,
+    "04_parameters.ipynb": parameters,
+}
+# WebGL by the processor, where there is no graphics card.
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+)
 
 
 def main() -> None:
     """Take all pictures, or those of the notebooks named."""
     wanted = sys.argv[1:] or list(NOTEBOOKS)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=lab.chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=lab.chromium(), args=list(_ARGUMENTS))
         with lab.serve(Path(folder), settings=lab.WHOLE) as server:
             for name in wanted:
                 shutil.copy(ROOT / "notebooks" / name, folder)
