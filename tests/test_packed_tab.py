@@ -1,4 +1,4 @@
-"""The Parameters tab, which travels packed: opened when it is seen, from a file on the disk."""
+"""What travels packed: the dashboard, and its Parameters tab until it is seen; from a disk."""
 
 from __future__ import annotations
 
@@ -73,30 +73,34 @@ def test_follows_the_cursor_of_the_dashboard(opened: Callable[..., Any]) -> None
 
 
 @pytest.mark.parametrize(
-    ("before", "told"),
+    ("broken", "told"),
     [
         ("delete window.DecompressionStream", "Safari 16.4 and later can unpack it"),
-        (
-            # After the bundle itself, which this file imports the same way.
-            """const make = URL.createObjectURL;
-            URL.createObjectURL = (blob) => {
-                URL.createObjectURL = () => "blob:null/refused";
-                return make.call(URL, blob);
-            };""",
-            "cannot be opened here: ",
-        ),
+        ("URL.createObjectURL = () => 'blob:null/refused'", "cannot be opened here: "),
     ],
 )
-def test_says_why_it_cannot_be_opened(opened: Callable[..., Any], before: str, told: str) -> None:
-    page = opened(before)
+def test_says_why_the_tab_cannot_be_opened(
+    opened: Callable[..., Any], broken: str, told: str
+) -> None:
+    page = opened()
+    page.evaluate(f"() => {{ {broken} }}")
     page.click("[data-tab=parameters]")
     page.wait_for_selector(f"{PANEL} .nbm-empty:has-text('{told}')")
     page.click("[data-tab=overview]")
     page.wait_for_selector("[data-panel=loss]")
 
 
-def test_its_code_is_in_the_bundle_only_packed() -> None:
+def test_says_why_nothing_can_be_shown(browser: Browser, path: Path) -> None:
+    page = browser.new_page()
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(path.as_uri())
+    page.wait_for_selector("main:has-text('cannot be shown here: it is packed; Chrome 103')")
+    page.close()
+
+
+def test_what_draws_is_in_the_bundle_only_packed() -> None:
     text = (html.STATIC / "widget.js").read_text()
-    assert "cannot be opened here" in text
-    assert "nbm-stagebox" not in text
+    assert "cannot be shown here" in text
+    for own in ("nbm-stagebox", "nbm-tabs", "uPlot"):
+        assert own not in text
     assert "nbm-stagebox" not in (html.STATIC / "widget.css").read_text()

@@ -13,8 +13,8 @@
  *     mountStandalone(document.getElementById("nbmonitor"), data);
  */
 
+import { showDashboard } from "./dashboard";
 import type { Live, Source, Traits } from "./model";
-import { mountDashboard } from "./shell/mount";
 import { Store } from "./store";
 import type { Put } from "./wire.gen";
 
@@ -83,6 +83,6 @@ export function mountStandalone(el: HTMLElement, data: StandaloneData): () => vo
     document.head.append(style);
     end.signal.addEventListener("abort", () => style.remove(), { once: true });
   }
-  mountDashboard(el, new Standalone(data), end.signal);
+  showDashboard(el, new Standalone(data), end.signal);
   return () => end.abort();
 }

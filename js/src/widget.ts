@@ -3,10 +3,10 @@
  * `initialize` builds the session, `render` mounts a dashboard on it. No state outside.
  */
 
+import { showDashboard } from "./dashboard";
 import type { PageModel } from "./host";
 import { Persistence } from "./persist";
 import { Session } from "./session";
-import { mountDashboard } from "./shell/mount";
 import "./theme.css";
 
 export { mountStandalone } from "./standalone";
@@ -61,7 +61,7 @@ export default () => {
         hidden?.remove();
         hidden = undefined;
       });
-      mountDashboard(el, session, view.signal);
+      showDashboard(el, session, view.signal);
       persistence.start();
       return leave;
     },

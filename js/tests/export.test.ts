@@ -84,7 +84,7 @@ describe("HTML", () => {
     return { text: page.text, data: JSON.parse(json), told: page.resolution };
   }
 
-  test("holds the run, the page's source and what resolution it has", () => {
+  test("holds the run, the page's source and what resolution it has", async () => {
     const live = Object.assign(new FakeLive(), { source: () => source });
     live.rows(LOSS, [3, 2, 1]);
     live.put("nbmonitor/controls", {});
@@ -99,7 +99,9 @@ describe("HTML", () => {
     const el = document.createElement("div");
     document.body.append(el);
     const leave = mountStandalone(el, data);
-    expect(el.querySelector(".nbm-link")?.textContent).toBe("SAVED");
+    await vi.waitFor(() => {
+      expect(el.querySelector(".nbm-link")?.textContent).toBe("SAVED");
+    });
     expect(el.querySelector(".nbm-foot")?.textContent).toContain("exported today: every step");
     leave();
     expect(el.children).toHaveLength(0);

@@ -16,7 +16,7 @@ const FLOORS: readonly [floor: number, pattern: RegExp][] = [
   [2, /^(export|parameters)\//],
   [3, /^(chart|views|shell)\//],
   [3, /^(link|session|persist)\.ts$/],
-  [4, /^(standalone|widget)\.ts$/],
+  [4, /^(dashboard|standalone|widget)\.ts$/],
 ];
 const LONGEST = 400;
 

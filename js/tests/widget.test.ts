@@ -25,6 +25,11 @@ function render(widget: ReturnType<typeof createWidget>, model: FakeModel): () =
   return widget.render({ model: model.page, el: document.createElement("div") });
 }
 
+/** The dashboard is unpacked when there is a view: until so many have been opened. */
+async function opened(count: number): Promise<void> {
+  await vi.waitFor(() => expect(mounted).toHaveLength(count));
+}
+
 describe("widget", () => {
   test("initialize is synchronous, says hello and draws nothing", () => {
     const model = new FakeModel();
@@ -37,11 +42,12 @@ describe("widget", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("views of one model share the store; each ends by itself", () => {
+  test("views of one model share the store; each ends by itself", async () => {
     const model = new FakeModel();
     const widget = createWidget();
     const close = widget.initialize({ model: model.page });
     const leave = [render(widget, model), render(widget, model)];
+    await opened(2);
     model.receive(...append(1, 0, [1], { declare: [LOSS] }));
     expect(mounted[0]?.live.store).toBe(mounted[1]?.live.store);
     expect(mounted[0]?.live.store.series("train/loss")?.rows).toBe(1);
@@ -68,7 +74,7 @@ describe("widget", () => {
     expect(hiders()).toEqual([]);
   });
 
-  test("two widgets on a page share nothing", () => {
+  test("two widgets on a page share nothing", async () => {
     const models = [new FakeModel(), new FakeModel({ picture_id: "xyz" })];
     const closes = models.map((model) => {
       const widget = createWidget();
@@ -76,6 +82,7 @@ describe("widget", () => {
       render(widget, model);
       return close;
     });
+    await opened(2);
     models[0]?.receive(...append(1, 0, [1], { declare: [LOSS] }));
     expect(mounted[0]?.live.store.version).toBe(1);
     expect(mounted[1]?.live.store.version).toBe(0);
@@ -88,11 +95,29 @@ describe("widget", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("a host that renders without initialize still gets a dashboard", () => {
+  test("a host that renders without initialize still gets a dashboard", async () => {
     const model = new FakeModel();
     const leave = render(createWidget(), model);
-    expect(mounted).toHaveLength(1);
+    await opened(1);
     expect(model.kinds()).toEqual(["hello"]);
     leave();
+  });
+
+  test("where it cannot be unpacked, the view says so, unless it is gone", async () => {
+    const refuse = () => Promise.reject(new Error("no blobs here"));
+    vi.doMock("../src/shell/mount?packed", () => ({ default: refuse }));
+    vi.resetModules();
+    const { default: create } = await import("../src/widget");
+    const model = new FakeModel();
+    const els = [document.createElement("div"), document.createElement("div")];
+    const widget = create();
+    const leave = els.map((el) => widget.render({ model: model.page, el }));
+    leave[1]?.();
+    await vi.waitFor(() =>
+      expect(els[0]?.textContent).toBe("nbmonitor cannot be shown here: no blobs here"),
+    );
+    expect(els[1]?.textContent).toBe("");
+    leave[0]?.();
+    vi.doUnmock("../src/shell/mount?packed");
   });
 });

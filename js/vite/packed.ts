@@ -21,6 +21,8 @@ async function bundled(entry: string, root: string): Promise<{ code: string; fil
     configFile: false,
     root,
     logLevel: "warn",
+    // One may hold another.
+    plugins: [packed()],
     define: { "process.env.NODE_ENV": JSON.stringify("production") },
     build: {
       write: false,
@@ -64,13 +66,14 @@ export function packed(): Plugin {
     async load(id) {
       if (!id.startsWith(ID)) return null;
       const entry = id.slice(ID.length);
-      if (!building) return `export default () => import(${JSON.stringify(entry)});`;
+      // Opened once: what a page has imported stays with it, and a second import would too.
+      const made = (module: string) => `let opened;
+export default () => (opened ??= ${module});`;
+      if (!building) return made(`import(${JSON.stringify(entry)})`);
       const { code, files } = await bundled(entry, root);
       for (const file of files) this.addWatchFile(file);
-      // Opened once: what a page has imported stays with it, and a second import would too.
       return `import { unpack } from ${JSON.stringify(`${root}/src/unpack.ts`)};
-let opened;
-export default () => (opened ??= unpack(${JSON.stringify(pack(code))}));`;
+${made(`unpack(${JSON.stringify(pack(code))})`)}`;
     },
   };
 }
