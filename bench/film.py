@@ -69,7 +69,9 @@ def _thousand(path: Path) -> Figure:
         memory = _Memory(book.page)
         before = memory.heap()
         book.run(1)
-        scene.open_tab(book)
+        # A run of parameters alone has no tabs to choose from.
+        book.page.wait_for_selector(scene.CANVAS, timeout=60_000)
+        book.page.locator(f"{scene.PANEL} .nbm-stagebox").scroll_into_view_if_needed()
         held, since = 0, time.monotonic()
         while time.monotonic() - since < _QUIET:
             if book.arrived > held + 50_000:
