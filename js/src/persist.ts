@@ -69,6 +69,29 @@ function rewrite(doc: Document, id: string, png: string, alt: string): void {
   }
 }
 
+/** How long one widget waits for another that saves. */
+const TURN_MS = 10_000;
+
+/**
+ * Widgets of a page save their notebook one after the other: two at once look to the host like a
+ * stranger's write, and it asks its user. Each has a module of its own: they share the page.
+ */
+async function inTurn(save: () => Promise<void>): Promise<void> {
+  const page = globalThis as { nbmonitorSaving?: Promise<void> | undefined };
+  const before = page.nbmonitorSaving;
+  const own = (async () => {
+    if (before) await Promise.race([before, new Promise((go) => setTimeout(go, TURN_MS))]);
+    await save();
+  })();
+  const settled = own.catch(() => {});
+  page.nbmonitorSaving = settled;
+  try {
+    await own;
+  } finally {
+    if (page.nbmonitorSaving === settled) page.nbmonitorSaving = undefined;
+  }
+}
+
 export class Persistence {
   readonly #model: PageModel;
   readonly #session: Session;
@@ -154,13 +177,7 @@ export class Persistence {
     if (this.#saving) return;
     this.#saving = true;
     try {
-      const doc = documentOf(this.#model);
-      if (!doc || doc.model.readOnly || (await changedElsewhere(doc))) return;
-      this.#lastSave = Date.now();
-      const state = widgetState(this.#model);
-      if (state) doc.model.setMetadata("widgets", { [STATE_MIME]: state });
-      this.#picture(doc);
-      await doc.save();
+      await inTurn(() => this.#write());
     } catch (error) {
       this.#failed = true;
       this.#session.link.complain(`the notebook was not saved: ${String(error)}`);
@@ -168,6 +185,16 @@ export class Persistence {
       this.#saving = false;
       if (this.#again) void this.#save();
     }
+  }
+
+  async #write(): Promise<void> {
+    const doc = documentOf(this.#model);
+    if (!doc || doc.model.readOnly || (await changedElsewhere(doc))) return;
+    this.#lastSave = Date.now();
+    const state = widgetState(this.#model);
+    if (state) doc.model.setMetadata("widgets", { [STATE_MIME]: state });
+    this.#picture(doc);
+    await doc.save();
   }
 
   #picture(doc: Document): void {

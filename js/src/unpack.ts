@@ -8,7 +8,9 @@ export async function unpack<T>(packed: string): Promise<T> {
   if (typeof DecompressionStream === "undefined") {
     throw new Error("it is packed; Chrome 103, Firefox 113, Safari 16.4 and later can unpack it");
   }
-  const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
+  const text = atob(packed);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const source = await new Response(plain).text();
   // As anywidget loads the bundle itself: where that works, this does.

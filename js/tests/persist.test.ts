@@ -108,6 +108,30 @@ describe("a notebook that was written elsewhere", () => {
 });
 
 describe("the first render", () => {
+  test("two widgets in one notebook save it one after the other", async () => {
+    const doc = new FakeDocument();
+    let release = () => {};
+    doc.save.mockImplementationOnce(() => new Promise<void>((done) => (release = done)));
+    setUp(doc);
+    setUp(doc);
+    await wait(2000);
+    expect(doc.save).toHaveBeenCalledTimes(1);
+    release();
+    await wait(0);
+    expect(doc.save).toHaveBeenCalledTimes(2);
+  });
+
+  test("a widget whose save hangs, or fails, keeps the others waiting for 10 s at most", async () => {
+    const doc = new FakeDocument();
+    doc.save.mockImplementationOnce(() => new Promise<void>(() => {}));
+    doc.save.mockImplementationOnce(() => Promise.reject(new Error("disk full")));
+    for (let i = 0; i < 3; i++) setUp(doc);
+    await wait(5000);
+    expect(doc.save).toHaveBeenCalledTimes(1);
+    await wait(6000);
+    expect(doc.save).toHaveBeenCalledTimes(3);
+  });
+
   test("saves the document once, with the widgets' state", async () => {
     const doc = new FakeDocument();
     const { getState } = setUp(doc);
