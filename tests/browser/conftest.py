@@ -11,6 +11,23 @@ from browser.jupyter import Notebook, Server
 from playwright.sync_api import Browser, BrowserContext
 
 NEWEST = kernels.VERSIONS[-1]
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+def _tell(page: Notebook) -> None:
+    """Print what a page shows, for the report of a test that failed."""
+    try:
+        print(f"\n--- {page.name} in {page.host}: {page.told()}")
+    except Exception as error:  # noqa: BLE001 - the page may be closed, and is not what failed
+        print(f"\n--- {page.name} in {page.host}: {error}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,6 +70,9 @@ def notebook(
         return opened[-1]
 
     yield open_notebook
+    if request.node.stash.get(FAILED, False):
+        for page in opened:
+            _tell(page)
     server.stop_kernels()
     assert [error for page in opened for error in page.errors] == []
 

@@ -181,6 +181,22 @@ class Notebook:
         if not any(part in text for part in _NOT_OURS):
             self.errors.append(text)
 
+    def told(self) -> str:
+        """What the page has on it besides the code: its dashboards, and whether the kernel works."""
+        return str(
+            self.page.evaluate(
+                """() => {
+                    const book = window.jupyterapp?.shell?.currentWidget;
+                    const kernel = book?.sessionContext?.session?.kernel;
+                    const boards = [...document.querySelectorAll('.nbmonitor')];
+                    return JSON.stringify({
+                        kernel: `${kernel?.status} ${kernel?.connectionStatus}`,
+                        dashboards: boards.map((e) => e.innerText.replace(/\\s+/g, ' ').slice(0, 900)),
+                    });
+                }"""
+            )
+        )
+
     def forgive(self, text: str) -> None:
         """Take no offence at an error of the host that the test itself provoked."""
         self.errors = [error for error in self.errors if text not in error]
