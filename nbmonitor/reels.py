@@ -18,7 +18,8 @@ from nbmonitor.packing import shares
 from nbmonitor.parameters import blob
 from nbmonitor.record import Tensor
 
-MEMORY = 64 * 2**20
+# A thousand snapshots of 5,000 tokens and 24 heat maps take about 90 MB.
+MEMORY = 96 * 2**20
 # Part of the memory that is filled again after thinning, so that it is rarely done.
 _AFTER = 7 / 8
 # The newest of each reel stay: they may be on their way to a file or a page.

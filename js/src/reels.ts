@@ -5,8 +5,8 @@
 
 import type { Tensor } from "./tensor";
 
-/** Bytes that one reel may take as it arrived, compressed. */
-export const REEL_BYTES = 64 * 2 ** 20;
+/** Bytes that one reel may take as it arrived, compressed: a thousand large snapshots. */
+export const REEL_BYTES = 96 * 2 ** 20;
 /** Part of that which is left after thinning, so that it is rarely done. */
 const AFTER = 0.8;
 /** Newest frames that are never thinned. */
