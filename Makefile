@@ -65,7 +65,7 @@ demo: setup
 
 test: setup system kernels
 	npm --prefix js test
-	$(PY) -m pytest -n 2 --dist loadgroup
+	$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 check: $(ENV_STAMP) $(NODE_STAMP)
 	$(PY) -m ruff check .

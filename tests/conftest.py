@@ -91,12 +91,20 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker has all tests in a browser, which keep a core busy; a file is never split."""
-    for item in items:
-        group = "browser" if "browser" in item.path.parts else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker has all tests in notebooks, which keep a core busy; a file is never split.
+
+    Groups by mark (`--dist loadgroup`) would do, but pytest-xdist 3.8 loses them with pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", 1)[0]
+            return "browser" if path.startswith("tests/browser/") else path
+
+    return Grouped(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

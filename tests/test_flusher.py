@@ -373,10 +373,12 @@ def test_nonsense_from_a_page_is_survived(run, page, flusher, caplog) -> None:
 
 
 def test_close_ends_the_thread(run, page) -> None:
+    before = set(threading.enumerate())
     flusher = Flusher(run, page, list)
     flusher.start()
+    assert "nbmonitor-flusher" in {t.name for t in set(threading.enumerate()) - before}
     run.append(1, {"a": 1.0})
     flusher.close()
     flusher.close()
     assert page.rows == {0: 1}
-    assert "nbmonitor-flusher" not in {t.name for t in threading.enumerate()}
+    assert "nbmonitor-flusher" not in {t.name for t in set(threading.enumerate()) - before}

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from nbmonitor import wire
 from nbmonitor.record import Row
 from nbmonitor.run import Run
 from nbmonitor.runfile import schema
@@ -137,12 +138,13 @@ class Tables:
         """Give new keys columns: in the table of those they come with, as long as it has room."""
         homes = Counter(self._series[key].table for key in beside)
         near = [table for table, _ in homes.most_common()]
+        declared = {spec["key"]: spec for spec in self._run.series_since(0)}
         for key in fresh:
             table = next((t for t in near if len(self._keys[t]) < MAX_COLUMNS), "")
             if not table:
                 table = self._create()
                 near.append(table)
-            self._add_column(table, key)
+            self._add_column(table, key, declared.get(key))
 
     def _create(self) -> str:
         table = schema.row_table(len(self._keys) + 1)
@@ -152,14 +154,13 @@ class Tables:
         self._keys[table], self._columns[table], self._last[table] = [], [], 0
         return table
 
-    def _add_column(self, table: str, key: str) -> None:
+    def _add_column(self, table: str, key: str, spec: wire.SeriesSpec | None) -> None:
         # To SQLite, "Loss" and "loss" are one column.
         taken = {name.lower() for name in (*FIXED, *self._columns[table])}
         column, number = key, 2
         while column.lower() in taken:
             column, number = f"{key}~{number}", number + 1
         self._db.execute(f"ALTER TABLE {quote(table)} ADD COLUMN {quote(column)} REAL")
-        spec = {s["key"]: s for s in self._run.series_since(0)}.get(key)
         s = SeriesRow(
             len(self._series),
             key,
