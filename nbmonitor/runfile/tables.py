@@ -139,28 +139,43 @@ class Tables:
         homes = Counter(self._series[key].table for key in beside)
         near = [table for table, _ in homes.most_common()]
         declared = {spec["key"]: spec for spec in self._run.series_since(0)}
-        for key in fresh:
+        waiting = list(fresh)
+        while waiting:
             table = next((t for t in near if len(self._keys[t]) < MAX_COLUMNS), "")
-            if not table:
-                table = self._create()
+            if table:
+                taken = waiting[:1]
+                column = self._named(table, taken[0])
+                self._db.execute(f"ALTER TABLE {quote(table)} ADD COLUMN {quote(column)} REAL")
+            else:
+                # All at once: each column that a table gets later has SQLite read its whole schema.
+                taken = waiting[:MAX_COLUMNS]
+                table = self._create(taken)
                 near.append(table)
-            self._add_column(table, key, declared.get(key))
+            del waiting[: len(taken)]
+            for key in taken:
+                self._note(table, key, declared.get(key))
 
-    def _create(self) -> str:
+    def _create(self, keys: list[str]) -> str:
         table = schema.row_table(len(self._keys) + 1)
-        self._db.execute(
-            f"CREATE TABLE {quote(table)} (n INTEGER PRIMARY KEY, step INTEGER, time REAL)"
-        )
         self._keys[table], self._columns[table], self._last[table] = [], [], 0
+        columns = "".join(f", {quote(self._named(table, key))} REAL" for key in keys)
+        self._db.execute(
+            f"CREATE TABLE {quote(table)} (n INTEGER PRIMARY KEY, step INTEGER, time REAL{columns})"
+        )
         return table
 
-    def _add_column(self, table: str, key: str, spec: wire.SeriesSpec | None) -> None:
+    def _named(self, table: str, key: str) -> str:
+        """Give a key its column."""
         # To SQLite, "Loss" and "loss" are one column.
         taken = {name.lower() for name in (*FIXED, *self._columns[table])}
         column, number = key, 2
         while column.lower() in taken:
             column, number = f"{key}~{number}", number + 1
-        self._db.execute(f"ALTER TABLE {quote(table)} ADD COLUMN {quote(column)} REAL")
+        self._columns[table].append(column)
+        return column
+
+    def _note(self, table: str, key: str, spec: wire.SeriesSpec | None) -> None:
+        """Write down where a key's values are: in the first column of the table without a key."""
         s = SeriesRow(
             len(self._series),
             key,
@@ -168,7 +183,7 @@ class Tables:
             spec["unit"] if spec else "",
             self._run.dtype(key),
             table,
-            column,
+            self._columns[table][len(self._keys[table])],
         )
         self._db.execute(
             "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -176,7 +191,6 @@ class Tables:
         )
         self._series[key] = s
         self._keys[table].append(key)
-        self._columns[table].append(column)
 
 
 def _plain(row: Row) -> Row:
