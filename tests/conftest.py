@@ -91,18 +91,31 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
+# A test in a notebook keeps a core busy with a browser and another one with a kernel: at most of
+# the time one worker has all of them, but for those that the other one has left at the end.
+_LAST = ("beside", "open_run", "quality_tab", "scene", "toolbar")
+
+
+def _group(path: str) -> str:
+    """What is done by one worker: a file, or the tests in notebooks, in two parts."""
+    if not path.startswith("tests/browser/"):
+        return path
+    return "last" if path.removesuffix(".py").rpartition("test_")[2] in _LAST else "first"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {"first": 0, "last": 2}
+    items.sort(key=lambda item: order.get(_group(item.nodeid.split("::", 1)[0]), 1))
+
+
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One worker has all tests in notebooks, which keep a core busy; a file is never split.
-
-    Groups by mark (`--dist loadgroup`) would do, but pytest-xdist 3.8 loses them with pytest 9.2.
-    """
+    """Keep groups together; pytest-xdist 3.8 itself (`loadgroup`) loses them with pytest 9.2."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Grouped(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            path = nodeid.split("::", 1)[0]
-            return "browser" if path.startswith("tests/browser/") else path
+            return _group(nodeid.split("::", 1)[0])
 
     return Grouped(config, log)
 

@@ -50,7 +50,8 @@ def _check(name: str, data: bytes, allowed: float = SHARE) -> None:
         shown.quantize(64).save(path, optimize=True)
         return
     assert path.exists(), f"{path.name} is missing: run once with NBMONITOR_UPDATE_VISUAL=1"
-    share = _differs(shown, image.open(path))
+    with image.open(path) as stored:
+        share = _differs(shown, stored)
     assert share <= allowed, f"{name}: {share:.1%} of the pixels differ, {allowed:.0%} is allowed"
 
 
