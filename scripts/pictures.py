@@ -110,14 +110,8 @@ NOTEBOOKS = {
     "03_quality.ipynb": quality,
     "04_parameters.ipynb": parameters,
 }
-# WebGL by the processor, where there is no graphics card.
-_ARGUMENTS = (
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-)
+# WebGL by the processor, where there is no graphics card, but not for the page itself.
+_ARGUMENTS = ("--no-sandbox", "--enable-unsafe-swiftshader")
 
 
 def main() -> None:
