@@ -94,7 +94,7 @@ def test_a_page_that_was_away_when_the_run_ended_gets_the_end_too(
 
 def test_a_soak_in_its_short_form_loses_nothing_and_does_not_grow(browser, tmp_path) -> None:
     """`make soak` is the same for half an hour."""
-    result = Soak(browser, tmp_path, kernels.name(kernels.VERSIONS[-1]), 12).run()
+    result = Soak(browser, tmp_path, kernels.name(kernels.VERSIONS[-1]), 20).run()
     for memory in result.memories:
         print(memory.row())
     assert result.missing == []

@@ -16,7 +16,7 @@ from playwright import sync_api
 
 
 def test_a_tab_closed_for_long_comes_back_with_everything_and_goes_on(notebook, server) -> None:
-    book = notebook([IMPORTS, train(400, "closed", silence=1.0)])
+    book = notebook([IMPORTS, train(600, "closed", silence=1.0)])
     book.run(0)
     book.run(1, wait=False)
     book.wait_step(20, 60)
@@ -118,7 +118,7 @@ def test_another_notebook_of_the_same_kernel_displays_the_monitor(
 def test_where_the_host_shows_nothing_another_notebook_opens_the_run_and_follows_it(
     notebook, server, elsewhere
 ) -> None:
-    book = notebook([IMPORTS, train(400, "followed")])
+    book = notebook([IMPORTS, train(600, "followed")])
     book.run(0)
     book.run(1, wait=False)
     step = book.wait_step(30, 60)
