@@ -91,21 +91,25 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
-# A test in a notebook keeps a core busy with a browser and another one with a kernel: at most of
-# the time one worker has all of them, but for those that the other one has left at the end.
-_LAST = ("beside", "open_run", "quality_tab", "scene", "toolbar")
+# A test in a notebook keeps a core busy with a browser and another one with a kernel: one worker
+# begins with these, and what is left of them is shared out at the end.
+_FIRST = ("chaos", "controls", "live", "reload", "return", "saved")
 
 
 def _group(path: str) -> str:
-    """What is done by one worker: a file, or the tests in notebooks, in two parts."""
-    if not path.startswith("tests/browser/"):
-        return path
-    return "last" if path.removesuffix(".py").rpartition("test_")[2] in _LAST else "first"
+    """What is done by one worker: a file, or several with tests in notebooks."""
+    first = [f"tests/browser/test_{name}.py" for name in _FIRST]
+    return "first" if path in first else path
+
+
+def _turn(path: str) -> int:
+    if _group(path) == "first":
+        return 0
+    return 2 if path.startswith("tests/browser/") else 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = {"first": 0, "last": 2}
-    items.sort(key=lambda item: order.get(_group(item.nodeid.split("::", 1)[0]), 1))
+    items.sort(key=lambda item: _turn(item.nodeid.split("::", 1)[0]))
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)

@@ -123,9 +123,8 @@ def test_one_follows_the_other_while_the_kernel_is_busy(notebook, host) -> None:
     together(book)
 
 
-@pytest.mark.parametrize("host", HOSTS)
-def test_a_saved_notebook_has_both_without_a_kernel(notebook, server, host) -> None:
-    book = notebook([SHOW, FINISH], host=host)
+def test_a_saved_notebook_has_both_without_a_kernel(notebook, server) -> None:
+    book = notebook([SHOW, FINISH])
     book.run(0)
     book.run(1)
     for number in (0, 1):
@@ -133,7 +132,7 @@ def test_a_saved_notebook_has_both_without_a_kernel(notebook, server, host) -> N
     book.wait_for(lambda: book.saved_states() == ["finished"] * 2, 20, "both states saved")
     book.close()
     server.stop_kernels()
-    again = notebook([], host=host, again=True)
+    again = notebook([], again=True)
     again.dashboard(1).locator("[data-panel=loss] canvas").wait_for(timeout=60_000)
     together(again)
     for picture in again.page.locator("[data-nbmonitor-static]").all():

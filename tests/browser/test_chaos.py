@@ -57,7 +57,7 @@ def test_two_pages_survive_dropped_websockets_and_an_interrupt_with_the_same_his
     book.wait_saved(1)
     other = elsewhere(server, book.name)
     other.wait_step(book.step(), 20)
-    for _ in range(3):
+    for _ in range(2):
         for page in (book, other):
             drop(page)
             reached = told(server.files, "dropped")[0]
