@@ -58,6 +58,17 @@ def _narrow(page: Page, name: str, height: int = HEIGHT) -> None:
     page.wait_for_timeout(1500)
 
 
+def _ended(page: Page, name: str, settle: int, height: int) -> None:
+    """Take the end of the run, wide, narrow and in the light theme."""
+    page.wait_for_function(_STATE, arg="finished", timeout=_PATIENCE)
+    page.wait_for_timeout(settle)
+    _take(page, f"{name}-100")
+    _narrow(page, f"{name}-narrow", height)
+    page.set_viewport_size({"width": WIDE, "height": height})
+    page.locator(".nbmonitor [data-control=theme]").first.click()
+    _take(page, f"{name}-light")
+
+
 def overview(page: Page) -> None:
     """Take the quickstart at 10 %, 50 % and at its end, narrow and in the light theme."""
     page.wait_for_function(_STEP, arg=0.1, timeout=_PATIENCE)
@@ -81,28 +92,16 @@ def quality(page: Page) -> None:
     weak = page.locator(".nbm-patterns tr", has=page.get_by_role("rowheader", name="reverse"))
     weak.locator("button").first.click()
     _take(page, "quality-40")
-    page.wait_for_function(_STATE, arg="finished", timeout=_PATIENCE)
-    page.wait_for_timeout(4000)  # the cells below the training
-    _take(page, "quality-100")
-    _narrow(page, "quality-narrow", TALL)
-    page.set_viewport_size({"width": WIDE, "height": TALL})
-    page.locator(".nbmonitor [data-control=theme]").first.click()
-    _take(page, "quality-light")
+    _ended(page, "quality", 4000, TALL)  # after the cells below the training
 
 
 def parameters(page: Page) -> None:
-    """Take the Parameters tab in 3D half way and at the end, flat, narrow and light."""
+    """Take the Parameters tab in 3D half way, and at its end, narrow and light."""
     page.set_viewport_size({"width": WIDE, "height": TALL})
     page.locator(".nbmonitor [data-tab=parameters]").first.click()
     page.wait_for_function(_STEP, arg=0.5, timeout=_PATIENCE)
     _take(page, "parameters-50")
-    page.wait_for_function(_STATE, arg="finished", timeout=_PATIENCE)
-    page.wait_for_timeout(6000)  # all snapshots in one basis
-    _take(page, "parameters-100")
-    _narrow(page, "parameters-narrow", TALL)
-    page.set_viewport_size({"width": WIDE, "height": TALL})
-    page.locator(".nbmonitor [data-control=theme]").first.click()
-    _take(page, "parameters-light")
+    _ended(page, "parameters", 6000, TALL)  # after all snapshots in one basis
 
 
 NOTEBOOKS = {

@@ -235,7 +235,7 @@ def test_a_model_that_hides_what_it_does_to_its_logits_gives_all_of_them(monkeyp
 def test_a_model_without_a_named_head_gives_all_logits(monkeypatch):
     model, encoded = decoder("gpt2"), encode(tasks())
     expected = naive(model, encoded)
-    monkeypatch.setattr(head, "_output_layer", lambda model: None)
+    monkeypatch.setattr(head, "output_layer", lambda model: None)
     monkeypatch.setattr(module, "_FULL_BYTES", 4 * VOCAB * 30)
     outcome = evaluated(model, encoded)
     assert "no output layer" in outcome.note

@@ -3,7 +3,12 @@
  * themselves while it trains, and six layers of weights that take shape. Knows no message.
  */
 
-import type { Kind, MatrixMeta, ParametersMeta, StatisticName } from "../src/parameters/stage";
+import {
+  type Kind,
+  type MatrixMeta,
+  type ParametersMeta,
+  STATISTICS,
+} from "../src/parameters/stage";
 import { type Given, packBlob } from "./blob";
 import { changeBlob, clustersText } from "./change";
 import type { Options } from "./options";
@@ -22,18 +27,6 @@ const POSITIONS = 64;
 const REACH = 3;
 const VIEW_SCALE = REACH / 32_767;
 const HEAT_TOP = 0.16;
-const STATISTICS: StatisticName[] = [
-  "mean",
-  "std",
-  "min",
-  "max",
-  "l2",
-  "sparsity",
-  "grad_l2",
-  "grad_max",
-  "change_l2",
-  "change_max",
-];
 const PARTS: [name: string, label: string, kind: Kind, role: string, shape: number[]][] = [
   ["ln_1.weight", "ln_1", "norm", "before attention", [768]],
   ["attn.c_attn.weight", "attn.c_attn", "attention", "qkv", [768, 2304]],
@@ -130,7 +123,7 @@ export function parametersMeta(): ParametersMeta {
       "convolution",
       "other",
     ],
-    statistics: STATISTICS,
+    statistics: [...STATISTICS],
     units: {
       mean: "mean of all entries",
       std: "standard deviation of all entries",

@@ -43,7 +43,7 @@ class HeadReader:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._head = _output_layer(model)
+        self._head = output_layer(model)
         config: Any = getattr(model, "config", None)
         text = config.get_text_config() if hasattr(config, "get_text_config") else config
         self._scale = _scaling(text)
@@ -138,7 +138,11 @@ def _eps(tensor: Any) -> float:
     return float(torch.finfo(tensor.dtype).eps) if tensor.is_floating_point() else 0.0
 
 
-def _output_layer(model: Any) -> Any:
+def output_layer(model: Any) -> Any:
+    """Return the module that makes logits over a vocabulary, or None.
+
+    Models without one have no `get_output_embeddings`, or one that raises or returns None.
+    """
     get = getattr(model, "get_output_embeddings", None)
     try:
         layer = get() if get is not None else None

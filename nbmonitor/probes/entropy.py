@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from nbmonitor.capture.head import output_layer
 from nbmonitor.pace import Pace
 from nbmonitor.probe import Batch, Context, Measured, Panel, Probe, Series, Step
 from nbmonitor.tally import MAPPINGS
@@ -68,7 +69,7 @@ class TokenEntropy(Probe):
         self.spacing = self._pace.begin(self.spacing)
         model = context.model
         self._config = getattr(model, "config", None)
-        head = _head_of(model)
+        head = output_layer(model)
         if head is None:
             self._reason = "this model has no output head over a vocabulary"
         elif compiled(model, context.wrapped):
@@ -192,16 +193,6 @@ def _entropies(logits: Any) -> Any:
     shares = low.exp()  # (rows, vocabulary)
     whole = shares.sum(-1)  # (rows,)
     return whole.log() - torch.linalg.vecdot(shares, low) / whole
-
-
-def _head_of(model: Any) -> Any:
-    """Return the module that makes logits over a vocabulary, or None."""
-    if not hasattr(model, "get_output_embeddings"):
-        return None
-    try:
-        return model.get_output_embeddings()
-    except (NotImplementedError, AttributeError):  # models without one say so in several ways
-        return None
 
 
 PROBE = TokenEntropy

@@ -58,17 +58,19 @@ export interface LayerMeta {
 }
 
 /** The statistics of a matrix, in the order of a row of `Moment.stats`. */
-export type StatisticName =
-  | "mean"
-  | "std"
-  | "min"
-  | "max"
-  | "l2"
-  | "sparsity"
-  | "grad_l2"
-  | "grad_max"
-  | "change_l2"
-  | "change_max";
+export const STATISTICS = [
+  "mean",
+  "std",
+  "min",
+  "max",
+  "l2",
+  "sparsity",
+  "grad_l2",
+  "grad_max",
+  "change_l2",
+  "change_max",
+] as const;
+export type StatisticName = (typeof STATISTICS)[number];
 
 /** The JSON of the tensor `parameters/meta`. */
 export interface ParametersMeta {

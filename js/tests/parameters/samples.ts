@@ -1,7 +1,7 @@
 /** A small model's meta and snapshots, as bytes that are as Python makes them. */
 
 import { deflateSync } from "node:zlib";
-import type { ParametersMeta } from "../../src/parameters/stage";
+import { type ParametersMeta, STATISTICS } from "../../src/parameters/stage";
 import type { FakeLive } from "../live";
 
 type Values = Uint8Array | Int8Array | Int16Array | Float32Array;
@@ -52,18 +52,7 @@ export function meta(layers = 6, rest: Partial<ParametersMeta> = {}): Parameters
       label: `layer ${index}`,
     })),
     kinds: ["embedding", "position", "attention", "mlp", "norm", "head"],
-    statistics: [
-      "mean",
-      "std",
-      "min",
-      "max",
-      "l2",
-      "sparsity",
-      "grad_l2",
-      "grad_max",
-      "change_l2",
-      "change_max",
-    ],
+    statistics: [...STATISTICS],
     units: {},
     heat_of: "rms",
     absent: {},
