@@ -6,49 +6,67 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbmonitor.probe import Measured, Probe, Step
-from nbmonitor.transfer import PLAIN, Transfer
+from nbmonitor.transfer import PLAIN, Transfer, plain
 
 
-@dataclass(slots=True)
 class Measurement:
-    """What a step carries and what probes measured of it, on its way to the host."""
+    """What a step carries and what probes measured of it, on its way to the host.
 
-    step: Step
-    due: list[Probe]
-    measured: list[Probe]
-    transfer: Transfer
-    edge: bool = False
-    seq: int = 0
+    Parameters
+    ----------
+    step
+        Its loss and norm are the first to travel.
+    due
+        Probes that measured nothing and derive all the same.
+    measured, values
+        Probes that measured, and what.
+    edge
+        Whether it was at the edge of a run and not after a step.
+    """
+
+    __slots__ = ("_transfer", "due", "edge", "measured", "seq", "step", "values")
+
+    def __init__(
+        self,
+        step: Step,
+        due: list[Probe],
+        measured: list[Probe],
+        values: list[Measured],
+        *,
+        edge: bool = False,
+    ) -> None:
+        self.step, self.due, self.measured, self.values = step, due, measured, values
+        self.edge, self.seq = edge, 0
+        self._transfer = None if plain(step, values) else _transfer(step, values)
 
     def ready(self) -> bool:
         """Whether all values have reached the host."""
-        return self.transfer.ready()
+        return self._transfer is None or self._transfer.ready()
 
     def host(self) -> list[Measured]:
-        """Values that the step carries, then those of each probe; waits for a device."""
-        return self.transfer.host()
+        """Return the values of each probe, and let the step have its own; waits for a device."""
+        if self._transfer is not None:
+            carried, *self.values = self._transfer.host()
+            self.step.loss, self.step.grad_norm = carried.get("loss"), carried.get("grad_norm")
+        return self.values
 
     def payload(self) -> tuple[Any, ...]:
         """Everything that `derive` needs, as plain values for the journal."""
-        step, host = self.step, self.host()
-        taken: dict[str, Any] = {}
-        for probe, values in zip(self.measured, host[1:], strict=True):
-            for value in values.values():
-                if type(value) not in PLAIN:
-                    taken[probe.name] = {key: _plain(value) for key, value in values.items()}
-                    break
-            else:
-                taken[probe.name] = values
+        step = self.step
+        if self._transfer is None:
+            taken = {p.name: v for p, v in zip(self.measured, self.values, strict=True)}
+        else:
+            found = zip(self.measured, self.host(), strict=True)
+            taken = {p.name: {k: _plain(v) for k, v in values.items()} for p, values in found}
         if self.edge:
             return ("edge", step.number, step.time, taken)
-        carried = host[0]
         return (
             "step",
             step.number,
             step.time,
             step.duration,
-            _plain(carried["loss"]),
-            _plain(carried["grad_norm"]),
+            _plain(step.loss),
+            _plain(step.grad_norm),
             _plain(step.learning_rate),
             _plain(step.epoch),
             step.samples,
@@ -56,6 +74,10 @@ class Measurement:
             step.evaluation,
             taken,
         )
+
+
+def _transfer(step: Step, values: list[Measured]) -> Transfer:
+    return Transfer([{"loss": step.loss, "grad_norm": step.grad_norm}, *values])
 
 
 @dataclass(slots=True)

@@ -322,7 +322,8 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
 
     def boundary(self, *, force: bool = False) -> None:
         """Answer the page between two pieces of training work."""
-        self._requests.serve()
+        if force or self._requests.waiting:
+            self._requests.serve()
         self.pump(force=force)
 
     def ended(self) -> None:

@@ -60,7 +60,8 @@ class ParameterRequests:
         training: Callable[[], bool] = lambda: False,
     ) -> None:
         self._run, self._show, self._probe, self._training = run, show, probe, training
-        self._waiting: deque[tuple[str, str, magnify.Window]] = deque()
+        # What the next step is to read.
+        self.waiting: deque[tuple[str, str, magnify.Window]] = deque()
         self._worker = Worker("nbmonitor-parameter-requests", _MOST_WAITING)
         self._ending = threading.Event()
         # Step of the newest snapshot when all of them were last looked at in a pause.
@@ -90,11 +91,11 @@ class ParameterRequests:
             self._answer(name, key, "refused", _FILE)
         elif self._probe.plan is None:
             self._answer(name, key, "refused", "no model is being watched")
-        elif len(self._waiting) >= _MOST_WAITING:
+        elif len(self.waiting) >= _MOST_WAITING:
             note = f"{_MOST_WAITING} matrices wait for the next step already"
             self._answer(name, key, "refused", note)
         else:
-            self._waiting.append((name, key, window))
+            self.waiting.append((name, key, window))
             if self._training():
                 self._answer(name, key, "waiting", "to be read at the next step")
             else:
@@ -113,8 +114,8 @@ class ParameterRequests:
 
     def serve(self) -> None:
         """Copy what is waited for; called between two steps, and very often."""
-        while self._waiting:
-            name, key, window = self._waiting.popleft()
+        while self.waiting:
+            name, key, window = self.waiting.popleft()
             self._copy(name, key, window)
         if self._run.status == "paused":
             # There is time to look around; the last snapshot may still be in the making.

@@ -98,7 +98,8 @@ class Context:
     `exchanges` are objects and names of methods in which a loop waits for its other processes.
     `event(kind, data)` records that something happened, on any thread; `data["message"]` is
     shown to people. `put(key, step, array, meta)` sets the latest value of a tensor, for views
-    that draw more than series; `meta` is JSON. `step` is where the run begins, or goes on.
+    that draw more than series; `meta` is JSON. `wake()` says, on any thread, that a probe's `every`
+    or `following` has changed between two of its hooks. `step` is where the run begins, or goes on.
     """
 
     model: Any = None
@@ -112,6 +113,7 @@ class Context:
     step: int = 0
     event: Callable[[str, dict[str, Any]], None] = lambda _kind, _data: None
     put: Callable[[str, int, Any, dict[str, Any]], None] = lambda _key, _step, _array, _meta: None
+    wake: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -155,8 +157,8 @@ class Probe:
     series, panels
         What it writes, and how that is shown.
     every
-        Steps between two calls of `on_step`; 1 is every step. The first and the last step
-        of a run are always measured.
+        Steps between two calls of `on_gradients` and `on_step`; 1 is every step. The first step
+        of a run is always measured.
     cost
         For readers: what a measurement costs on the training thread.
     hears_repeats
@@ -194,6 +196,13 @@ class Probe:
         """Measure every `every` steps from now on, because a viewer asks; return what it was."""
         before, self.every = self.every, every
         return before
+
+    def following(self, number: int) -> int:
+        """Return the next step to be asked at, after a step: the next multiple of `every`.
+
+        Asked after each step at which the probe was, so that the steps between cost nothing.
+        """
+        return number - number % self.every + self.every
 
     def on_batch(self, batch: Batch) -> None:
         """Look at a micro-batch on the training thread, before the forward pass."""
@@ -238,3 +247,8 @@ class Probe:
     def unavailable(self) -> Mapping[str, str]:
         """Series that cannot be read here, each with its reason; shown as "–" with it."""
         return {}
+
+
+def overrides(probe: Probe, hook: str) -> bool:
+    """Whether a probe has a hook of its own."""
+    return getattr(type(probe), hook) is not getattr(Probe, hook) or hook in vars(probe)

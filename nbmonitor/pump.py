@@ -53,6 +53,8 @@ class Pump:
     ----------
     reason : str
         Why it is off, or "".
+    next : float
+        When a call may do something again, on the clock of `time.monotonic`.
     """
 
     def __init__(self, kernel: Any) -> None:
@@ -60,7 +62,7 @@ class Pump:
         self._stream: Any = None
         self._comms: set[str] = set()
         self._inside = self._hurry = False
-        self._next = self._eager_until = 0.0
+        self.next = self._eager_until = 0.0
         self.reason = self._obstacle()
 
     def _obstacle(self) -> str:
@@ -94,9 +96,11 @@ class Pump:
         from inside an answer.
         """
         now = time.monotonic()
-        if self.reason or self._inside or (now < self._next and not force):
+        if self._inside or (now < self.next and not force):
             return 0
-        self._next = now + (EAGER_INTERVAL if now < self._eager_until else INTERVAL)
+        self.next = now + (EAGER_INTERVAL if now < self._eager_until else INTERVAL)
+        if self.reason:
+            return 0
         if threading.current_thread() is not threading.main_thread():
             return 0
         self._inside = True

@@ -16,7 +16,7 @@ import numpy as np
 
 from nbmonitor import probes, wire
 from nbmonitor.engine import Engine
-from nbmonitor.probe import Context, Probe, Step
+from nbmonitor.probe import Context, Probe, Step, overrides
 from nbmonitor.record import Row
 from nbmonitor.run import Run
 from nbmonitor.runfile import journal, reader
@@ -47,13 +47,13 @@ class Deriver:
     def __init__(
         self, probes: Iterable[Probe], context: Context, last: Mapping[str, tuple[int, float]]
     ) -> None:
-        self._probes = [p for p in probes if _overrides(p, "derive") or _overrides(p, "on_log")]
+        self._probes = [p for p in probes if overrides(p, "derive") or overrides(p, "on_log")]
         self._named = {p.name: p for p in self._probes}
         self._host = [
             p
             for p in self._probes
-            if _overrides(p, "derive")
-            and not (_overrides(p, "on_step") or _overrides(p, "on_gradients"))
+            if overrides(p, "derive")
+            and not (overrides(p, "on_step") or overrides(p, "on_gradients"))
         ]
         self._last = last
         self._stepped = False
@@ -105,7 +105,7 @@ class Deriver:
     def _logged(self, number: int, metrics: Mapping[str, float]) -> dict[str, float]:
         out: dict[str, float] = {}
         for probe in self._probes:
-            if _overrides(probe, "on_log"):
+            if overrides(probe, "on_log"):
                 out.update(self._try(probe.on_log, number, metrics) or {})
         if self._stepped:
             return out
@@ -128,10 +128,6 @@ def _array(value: Any) -> Any:
     except ValueError:  # lists of several lengths
         return value
     return array if array.dtype.kind in "biuf" else value
-
-
-def _overrides(probe: Probe, hook: str) -> bool:
-    return getattr(type(probe), hook) is not getattr(Probe, hook)
 
 
 def recover(path: str | Path) -> bool:

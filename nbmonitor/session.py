@@ -17,6 +17,7 @@ from nbmonitor.record import ACTIVE
 from nbmonitor.run import Run
 from nbmonitor.steering import Steering, Training
 from nbmonitor.tally import MAPPINGS
+from nbmonitor.transfer import at_hand
 
 
 def samples_in(inputs: Any) -> int | None:
@@ -175,8 +176,8 @@ class Session:
                 time.time(),
                 duration,
                 self._model,
-                self._loss,
-                grad_norm,
+                at_hand(self._loss),
+                at_hand(grad_norm),
                 learning_rate,
                 epoch,
                 self._samples,

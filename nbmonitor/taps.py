@@ -109,17 +109,17 @@ class Taps:
         self._handles, self._taps = [], []
 
 
-def due(number: int, every: int, spacing: int) -> bool:
-    """Whether the taps have to be open until the next time that a probe is asked.
+def due(number: int, spacing: int) -> bool:
+    """Whether the taps have to be open for the step after `number`.
 
-    Parameters
-    ----------
-    number
-        The step that has just ended.
-    every
-        Steps between two times that the probe is asked.
-    spacing
-        Steps between two measurements.
+    It is a multiple of `spacing`, the steps between two measurements.
     """
-    following = number + every - number % every
-    return following // spacing > number // spacing
+    return (number + 1) % spacing == 0
+
+
+def following(number: int, spacing: int, *, opened: bool) -> int:
+    """Return the next step after which a probe with taps has to be asked.
+
+    The one at which taps are open, to read them, or else the one at which to open them.
+    """
+    return number + 1 if opened else number + spacing - (number + 1) % spacing

@@ -11,10 +11,32 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from nbmonitor.probe import Measured
+from nbmonitor.probe import Measured, Step
 
 # Types of numbers that are what they are; `marshal` writes them so, too.
 PLAIN = frozenset({float, int, type(None), bool})
+
+
+def at_hand(value: Any) -> Any:
+    """Return a number that is on the host as one of Python's; anything else as it is."""
+    if type(value) in PLAIN:
+        return value
+    try:
+        return value.item() if value.is_cpu else value
+    except Exception:  # noqa: BLE001 - no number: `derive` meets the same value, and says so
+        return value
+
+
+def plain(step: Step, values: list[Measured]) -> bool:
+    """Whether all that a step carries, and that was measured of it, is numbers of Python's own."""
+    for value in (step.loss, step.grad_norm, step.learning_rate, step.epoch):
+        if type(value) not in PLAIN:
+            return False
+    for taken in values:
+        for value in taken.values():
+            if type(value) not in PLAIN:
+                return False
+    return True
 
 
 def _on_device(value: Any) -> bool:

@@ -7,6 +7,7 @@ comes about.
 from __future__ import annotations
 
 import base64
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -179,7 +180,8 @@ class MonitorWidget(anywidget.AnyWidget):
 
     def pump(self, *, force: bool = False) -> None:
         """Use a moment of the training thread for the page; cheap enough for every step."""
-        if self._bound is None:
+        early = self._threaded and time.monotonic() < self._pump.next
+        if self._bound is None or (early and not force):
             return
         answered = self._pump(force=force)
         if not self._threaded:

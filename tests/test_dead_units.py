@@ -16,7 +16,7 @@ from nbmonitor.probe import Batch, Context, Step
 from nbmonitor.probes.dead_units import DeadUnits
 from nbmonitor.probes.entropy import KEY, TOKENS, TokenEntropy
 from nbmonitor.sampling import stride
-from nbmonitor.taps import Taps, due
+from nbmonitor.taps import Taps, due, following
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),
@@ -128,17 +128,29 @@ def test_reasons():
 
 
 def test_due():
-    opened = [n for n in range(1, 41) if due(n, 1, 10)]
-    assert opened == [9, 19, 29, 39]
-    assert [n for n in range(5, 41, 5) if due(n, 5, 10)] == [5, 15, 25, 35]
-    assert all(due(n, 20, 10) for n in range(20, 99, 20))
+    assert [n for n in range(1, 41) if due(n, 10)] == [9, 19, 29, 39]
+    assert all(due(n, 1) for n in range(5))
+
+
+@pytest.mark.parametrize("spacing", [1, 2, 3, 10])
+def test_a_probe_with_taps_is_asked_to_open_and_to_read_them(spacing):
+    """Asked only when it wants to be, it sees the same steps as one that is always asked."""
+    asked, opened, number, seen = [], True, 1, []
+    while number < 45:
+        if opened:
+            seen.append(number)
+        asked.append(number)
+        opened = due(number, spacing)
+        number = following(number, spacing, opened=opened)
+    assert seen == [1, *(n for n in range(2, 45) if n % spacing == 0)]
+    assert len(asked) <= 2 * len(seen)
 
 
 @pytest.mark.parametrize("probe", [DeadUnits(), TokenEntropy()])
 def test_a_cadence_that_a_viewer_sets_spaces_the_measurements(probe):
     assert probe.set_every(25) == 10
     assert (probe.every, probe.spacing) == (1, 25)
-    assert [n for n in range(1, 80) if due(n, probe.every, probe.spacing)] == [24, 49, 74]
+    assert [n for n in range(1, 80) if due(n, probe.spacing)] == [24, 49, 74]
 
 
 @pytest.mark.parametrize(("count", "most", "width"), [(10, 20, 4), (100, 10, 5), (4096, 100, 64)])
@@ -266,7 +278,7 @@ def test_a_sample_of_many_tokens_comes_near_and_holds_no_logits():
 
 def test_adversarial_batches():
     probe = TokenEntropy()
-    probe._labels = torch.tensor([[5, 5, -100]])
+    probe.on_batch(Batch({"labels": torch.tensor([[5, 5, -100]])}, 1))
     probe._shifted = False
     probe._take(
         torch.tensor([[[0.0, -math.inf, 0.0], [0.0, -math.inf, -math.inf], [math.nan] * 3]])
@@ -274,7 +286,7 @@ def test_adversarial_batches():
     got = probe.derive(Step(1, 0.0), host(probe.on_step(Step(1, 0.0))))
     assert got[KEY] == pytest.approx(math.log(2) / 2)
     # Nothing is predicted: there is no mean.
-    probe._labels = torch.full((1, 3), -100)
+    probe.on_batch(Batch({"labels": torch.full((1, 3), -100)}, 1))
     probe._take(torch.zeros(1, 3, 4))
     assert probe.derive(Step(2, 0.0), host(probe.on_step(Step(2, 0.0)))) == {}
 
@@ -288,6 +300,21 @@ def test_what_the_model_does_behind_its_head_is_done():
     got, logits, _ = watch(model, {"input_ids": ids, "labels": ids})
     capped = 2.0 * torch.tanh(logits / 2.0)
     assert got == pytest.approx(float(entropies(capped)[:, :-1].mean()), rel=1e-4)
+
+
+def test_labels_of_the_batch_before_are_not_taken_for_those_of_this_one():
+    """A loop of its own shows a batch after its forward pass."""
+    model = tiny_model()
+    probe = TokenEntropy()
+    probe.on_begin(Context(model=model))
+    probe.set_every(1)
+    model.train()
+    for number in (1, 2, 3):
+        ids = text()
+        model(input_ids=ids)
+        probe.on_batch(Batch({"input_ids": ids, "labels": ids}, 1))
+        assert not probe.on_step(Step(number, 0.0))
+        assert "too late" in probe.unavailable()[KEY]
 
 
 def test_reasons_of_a_missing_entropy():
@@ -306,7 +333,7 @@ def test_reasons_of_a_missing_entropy():
     probe.on_batch(Batch({"labels": ids}, 1))
     probe.on_step(Step(1, 0.0))
     assert "fused" in probe.unavailable()[KEY]
-    probe._labels = ids
+    probe.on_batch(Batch({"labels": ids}, 1))
     probe._take(torch.zeros(3, 2, 64))
     assert "positions" in probe.unavailable()[KEY]
 

@@ -86,7 +86,7 @@ def test_a_view_waits_for_the_run_that_its_cell_is_about_to_start(
     writer = write((5,), max_steps=8)
     writer.wait_for("at 5")
     until(lambda: shown.run.step == 5, 20, "five steps in the view")
-    assert shown.run.status == "running"
+    until(lambda: shown.run.status == "running", 20, "the state in the view")
     writer.go()
     writer.wait_for("done")
     until(lambda: shown.run.status == "finished", 20, "the end in the view")
@@ -114,7 +114,7 @@ def test_a_run_of_another_process_is_followed_live(write, view, tmp_path) -> Non
     run = view(tmp_path / "runs").run
     # The file is folded twice a second and looked at five times a second.
     until(lambda: run.step == 5, 20, "step 5 in the view")
-    assert run.status == "running"
+    until(lambda: run.status == "running", 20, "the state in the view")
     assert run.config["name"] == "other"
     assert run.total_steps == 20
     assert not run.events("checkpoint")

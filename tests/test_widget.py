@@ -95,7 +95,7 @@ def test_what_viewers_chose_is_told_to_a_page_that_comes_later(bound) -> None:
 
 def test_a_pump_that_fails_is_noted_once(bound, run, monkeypatch) -> None:
     monkeypatch.setattr(bound._pump, "reason", "switched off after OSError: x")
-    bound.pump()
-    bound.pump()
+    bound.pump(force=True)
+    bound.pump(force=True)
     assert len(run.events("note")) == 1
     assert "OSError" in run.events("note")[0]["data"]["message"]

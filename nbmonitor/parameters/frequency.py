@@ -1,6 +1,8 @@
 """How often each token comes up in the batches: kept as they come, counted when there is time.
 
-What is kept is bounded: of a long stretch between two counts, the first batches tell.
+All batches of the first steps tell, later one in ten: a copy at every step would cost the
+training more than everything else that is done for the parameters. What is kept is bounded, too:
+of a long stretch between two counts, the first of them tell.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from nbmonitor.parameters.carrier import mark, to_host
 
 # Ids that may wait to be counted: 8 MB.
 _MOST = 1 << 20
+# Micro-batches that all tell, and of those after them one in so many.
+_ALL, _ONE_IN = 100, 10
 # The least frequent is told from one that never came by this many decades of share at most.
 DECADES = 6.0
 
@@ -31,12 +35,15 @@ class Frequency:
     def __init__(self, size: int) -> None:
         self._size = size
         self._waiting: list[Any] = []
-        self._held = 0
+        self._held = self._came = 0
         self._lock = threading.Lock()
         self._counts: NDArray[np.int64] | None = None
 
     def see(self, inputs: Any) -> None:
         """Take a batch: `input_ids` of a mapping, of any shape; anything else is passed over."""
+        self._came += 1
+        if self._came > _ALL and self._came % _ONE_IN:
+            return
         ids: Any = inputs.get("input_ids") if hasattr(inputs, "get") else None
         if self._held >= _MOST or not hasattr(ids, "is_floating_point") or ids.is_floating_point():
             return

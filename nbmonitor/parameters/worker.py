@@ -23,6 +23,8 @@ class Worker:
         Of the thread.
     room
         Jobs that may wait.
+    failed
+        Called on its thread when `failure` is there.
 
     Attributes
     ----------
@@ -30,8 +32,10 @@ class Worker:
         What the job raised that ended it.
     """
 
-    def __init__(self, name: str, room: int = ROOM) -> None:
-        self._name, self._room = name, room
+    def __init__(
+        self, name: str, room: int = ROOM, failed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._name, self._room, self._failed = name, room, failed
         self._jobs: deque[Job] = deque()
         self._turn = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -87,6 +91,7 @@ class Worker:
                 job()
             except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
                 self.failure = error
+                self._failed()
             del job
             with self._turn:
                 self._busy = False

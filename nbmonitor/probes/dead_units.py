@@ -17,7 +17,7 @@ from nbmonitor.naming import NO_LAYER, name_modules
 from nbmonitor.pace import Pace
 from nbmonitor.probe import Context, Measured, Panel, Probe, Series, Step
 from nbmonitor.sampling import stride
-from nbmonitor.taps import COMPILED, Taps, compiled, due
+from nbmonitor.taps import COMPILED, Taps, compiled, due, following
 
 POSITIONS = 1024
 SILENT = 1e-3
@@ -37,8 +37,8 @@ class DeadUnits(Probe):
     Attributes
     ----------
     spacing
-        Steps between two measurements; the probe itself is asked at every step, because the
-        activations of a step are there only while it runs.
+        Steps between two measurements. The probe itself is asked before each of them, too, to
+        open its hooks: the activations of a step are there only while it runs.
     """
 
     name = "dead_units"
@@ -60,9 +60,13 @@ class DeadUnits(Probe):
         self._pace = Pace(self.spacing)
 
     def set_every(self, every: int) -> int:
-        """Space the measurements; asked it has to be at every step, to open its hooks in time."""
+        """Space the measurements."""
         before, self.spacing = self.spacing, every
         return before
+
+    def following(self, number: int) -> int:
+        """Be asked when hooks are to be opened, and when they have been open."""
+        return following(number, self.spacing, opened=self._open)
 
     def absent(self, context: Context) -> str:
         """Look for MLPs that can be listened to."""
@@ -98,9 +102,7 @@ class DeadUnits(Probe):
 
     def on_step(self, step: Step) -> Measured | None:
         """Count, if this step was listened to; open the hooks for the next one that is due."""
-        opened = due(step.number, self.every, self.spacing)
-        if not (opened or self._open):
-            return None
+        opened = due(step.number, self.spacing)
         measured = None
         if self._open and self._peaks:
             began = time.perf_counter()

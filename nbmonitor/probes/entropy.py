@@ -15,13 +15,17 @@ from nbmonitor.capture.head import output_layer
 from nbmonitor.pace import Pace
 from nbmonitor.probe import Batch, Context, Measured, Panel, Probe, Series, Step
 from nbmonitor.tally import MAPPINGS
-from nbmonitor.taps import COMPILED, Taps, compiled, due
+from nbmonitor.taps import COMPILED, Taps, compiled, due, following
 
 KEY = "train/token_entropy"
 TOKENS = 128
 _CHUNK = 8
 _LOGGED = "train/entropy"
 _IGNORED = -100
+_LATE = (
+    "a loop of its own shows its batch when the forward pass is over: which tokens are predicted "
+    "is known too late"
+)
 # Knuth's multiplicative hash: spreads positions without a random number of the training's.
 _HASH, _RANGE = 2_654_435_761, 1 << 32
 
@@ -32,8 +36,8 @@ class TokenEntropy(Probe):
     Attributes
     ----------
     spacing
-        Steps between two measurements by the hook; the probe itself is asked at every step,
-        because logits are there only while a step runs.
+        Steps between two measurements by the hook. The probe itself is asked before each of
+        them, too, to open it: logits are there only while a step runs.
     """
 
     name = "entropy"
@@ -53,7 +57,8 @@ class TokenEntropy(Probe):
         self._reason = ""
         self._config: Any = None
         self._shifted = True
-        self._labels: Any = None
+        # The micro-batch at work.
+        self._inputs: Any = None
         # Sums of entropies and of tokens, () each, on the logits' device.
         self._sums: list[tuple[Any, Any]] = []
         self._open = self._logged = False
@@ -64,7 +69,7 @@ class TokenEntropy(Probe):
     def on_begin(self, context: Context) -> Measured | None:
         """Put a hook behind the output head."""
         self._taps.remove()
-        self._sums, self._labels, self._reason = [], None, ""
+        self._sums, self._inputs, self._reason = [], None, ""
         self._logged = False
         self.spacing = self._pace.begin(self.spacing)
         model = context.model
@@ -87,17 +92,25 @@ class TokenEntropy(Probe):
         return None
 
     def set_every(self, every: int) -> int:
-        """Space the measurements; asked it has to be at every step, to open its hooks in time."""
+        """Space the measurements."""
         before, self.spacing = self.spacing, every
         return before
 
+    def following(self, number: int) -> int:
+        """Be asked when the hook is to be opened, and when it has been open."""
+        return following(number, self.spacing, opened=self._open)
+
     def on_batch(self, batch: Batch) -> None:
-        """Keep the labels of a micro-batch at hand; they tell which positions are predicted."""
-        inputs = batch.inputs
-        self._labels = inputs.get("labels") if isinstance(inputs, MAPPINGS) else None
+        """Keep a micro-batch at hand; its labels tell which positions are predicted."""
+        self._inputs = batch.inputs
 
     def _take(self, output: Any) -> None:
-        logits, labels = output.detach(), self._labels
+        inputs = self._inputs
+        if inputs is None:
+            self._reason = _LATE
+            return
+        labels = inputs.get("labels") if isinstance(inputs, MAPPINGS) else None
+        logits = output.detach()
         if labels is None or not hasattr(labels, "dim") or labels.dim() != 2:
             self._reason = "the batch has no labels of tokens that could tell what is predicted"
             return
@@ -134,9 +147,7 @@ class TokenEntropy(Probe):
 
     def on_step(self, step: Step) -> Measured | None:
         """Hand over the sums of this step; open the hook for the next one that is due."""
-        following = due(step.number, self.every, self.spacing)
-        if not (following or self._open or self._sums or self._logged):
-            return None
+        wanted = due(step.number, self.spacing)
         measured: Measured | None = None
         if self._logged:
             self._taps.remove()
@@ -148,18 +159,19 @@ class TokenEntropy(Probe):
             measured = {"entropy": total, "tokens": count}
             self._pace.add(self._taps.take_seconds())
             self.spacing = self._pace.measured(step.number, self.spacing)
-        elif self._open and self._labels is not None and not self._reason and len(self._taps):
+        elif self._open and self._inputs is not None and not self._reason and len(self._taps):
             self._reason = "the output head isn't called as a module (its product is fused)"
-        self._open = bool(len(self._taps)) and following
+        self._open = bool(len(self._taps)) and wanted
         self._taps.turn(opened=self._open)
-        self._sums = []
+        # The batch is over: its labels are not those of the next one.
+        self._sums, self._inputs = [], None
         return measured
 
     def on_end(self, step: Step) -> Measured | None:
         """Take the hook away."""
         del step
         self._taps.remove()
-        self._sums, self._labels = [], None
+        self._sums, self._inputs = [], None
         return None
 
     # ------------------------------------------------------------------ on the host

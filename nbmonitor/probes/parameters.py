@@ -98,13 +98,18 @@ class Parameters(Probe):
     @property
     def every(self) -> int:
         """Steps between two snapshots, for now."""
-        # What has failed is to be told at the next step; the last step is no multiple of anything.
-        return 1 if self._late or self._worker.failure else self._cadence.every
+        return self._cadence.every
 
     @every.setter
     def every(self, steps: int) -> None:
         self._cadence.fix(steps)
-        self._late = False
+
+    def following(self, number: int) -> int:
+        """Return the next step to look at: in turn, or the last one, or to tell what has failed."""
+        if self._worker.failure is not None:
+            return number + 1
+        last, turn = self._context.total_steps or 0, super().following(number)
+        return min(turn, last) if last > number else turn
 
     @property
     def spent(self) -> tuple[float, float]:
@@ -124,7 +129,6 @@ class Parameters(Probe):
         self._looked = -1
         self._skipped = self._lost = 0
         self._reading = 0.0
-        self._late = False
         self._taken, self._turns = 0, Turns()
 
     def absent(self, context: Context) -> str:
@@ -142,7 +146,7 @@ class Parameters(Probe):
         if plan.tokens is not None:
             self._frequency = Frequency(plan.tokens.shape[0])
         before = [step for step in self.links.steps(SNAPSHOT) if step < context.step]
-        self._worker = Worker("nbmonitor-parameters")
+        self._worker = Worker("nbmonitor-parameters", failed=context.wake)
         self._since = since = self._start(plan, before)
         self._maker = Maker(plan, context.put, len(before), self._last_view(before), since)
         if not plan.absent.get("model"):
@@ -201,9 +205,7 @@ class Parameters(Probe):
             self._take(number, "cadence")
         else:
             self._gradients, self._reading = None, 0.0
-        every = self._cadence.plan(number)
-        total = self._context.total_steps or 0
-        self._late = number < total < (number // every + 1) * every
+        self._cadence.plan(number)
 
     def on_mark(self, step: Step, reason: str) -> None:
         """Look at what was evaluated or saved."""

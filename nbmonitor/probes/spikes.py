@@ -53,11 +53,6 @@ class _Usual:
     spread: float = 0.0
     steps: int = 0
 
-    @property
-    def before(self) -> float | None:
-        """The running mean, or None before the first loss."""
-        return self.mean if self.steps else None
-
     def excess(self, loss: float) -> float | None:
         """By how many spreads a loss stands out, or None; and take it in."""
         if not math.isfinite(loss):
@@ -136,25 +131,22 @@ class Spikes(Probe):
     def on_step(self, step: Step) -> Measured | None:
         """Judge the loss, or leave it to `derive`; run again what was found meanwhile."""
         inputs, self._batches = self._batches, []
-        while self._due:
-            spike = self._due.popleft()
-            self._tell(spike, step.model, step.number - spike.step + 1)
+        if self._due:
+            self._tell_due(step)
         loss = step.loss
         if not inputs or loss is None:
             return None
         if self.absence or self._judged < 0:
             self.absence = "" if _kept(inputs) else _NO_TEXT
         self._judged = step.number
-        if getattr(loss, "is_cpu", True):
-            value, before = float(loss), self._usual.before
-            excess = self._usual.excess(value)
-            found = (
-                None
-                if excess is None
-                else self._among(step.number, value, before, excess, _kept(inputs))
-            )
-            if found is not None:
-                self._tell(found, step.model, 1)
+        if isinstance(loss, float) or getattr(loss, "is_cpu", True):
+            value, usual = float(loss), self._usual
+            before = usual.mean if usual.steps else None
+            excess = usual.excess(value)
+            if excess is not None:
+                found = self._among(step.number, value, before, excess, _kept(inputs))
+                if found is not None:
+                    self._tell(found, step.model, 1)
             return None
         self._waiting[step.number] = _kept(inputs)
         if len(self._waiting) > _WAITING:
@@ -166,8 +158,9 @@ class Spikes(Probe):
         del host
         batches = self._waiting.pop(step.number, None)
         if batches is not None and step.loss is not None:
-            loss, before = float(step.loss), self._usual.before
-            excess = self._usual.excess(loss)
+            loss, usual = float(step.loss), self._usual
+            before = usual.mean if usual.steps else None
+            excess = usual.excess(loss)
             if excess is None:
                 return {}
             spike = self._among(step.number, loss, before, excess, batches)
@@ -177,9 +170,7 @@ class Spikes(Probe):
 
     def on_end(self, step: Step) -> Measured | None:
         """Run again what is left."""
-        while self._due:
-            spike = self._due.popleft()
-            self._tell(spike, step.model, step.number - spike.step + 1)
+        self._tell_due(step)
         self._waiting.clear()
         self._batches = []
         return None
@@ -202,6 +193,11 @@ class Spikes(Probe):
             spike = _Spike(excess, number, loss, usual, batches)
             self._kept.append(spike)
         return spike
+
+    def _tell_due(self, step: Step) -> None:
+        while self._due:
+            spike = self._due.popleft()
+            self._tell(spike, step.model, step.number - spike.step + 1)
 
     def _tell(self, spike: _Spike, model: Any, steps_later: int) -> None:
         """Run a step's batches again and show what came of it."""
