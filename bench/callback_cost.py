@@ -1,7 +1,10 @@
 """CPU time on the training thread, per step, of everything that a reporter does there.
 
 Each entry point of a reporter is wrapped with a thread-CPU clock, in a real kernel, and
-summed over a step; nbmonitor's include its two wrapped methods, less the original's time.
+summed over a step; nbmonitor's include its two wrapped methods, less the original's time. What
+the clock costs is measured in the same steps, by a callback that does nothing and is wrapped
+in the same way, and taken off call by call: with caches as cold as a training leaves them it is
+several times what a loop would tell.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from bench.figure import Figure
 from bench.kernel import result_of
 
 # The notebook's table grows with the run, and so does what it costs.
-STEPS = 1200
+STEPS = 3000
 BUDGET = 80.0
 
 _METER = """
@@ -22,7 +25,7 @@ from bench.job import trainer as make
 
 class Meter:
     def __init__(self):
-        self.now, self.calls, self.steps, self.depth = 0, 0, [], 0
+        self.now, self.calls, self.seen, self.depth = 0, 0, [], 0
     def wrap(self, target, names):
         for name in names:
             original = getattr(target, name, None)
@@ -42,18 +45,27 @@ class Meter:
                 self.depth = 0
         return timed
     def close_step(self):
-        # What the clock itself costs, with caches as cold as the reporter finds them.
-        start = time.thread_time_ns()
-        own = time.thread_time_ns() - start
-        self.steps.append(max(0, self.now - self.calls * own) / 1e3)
+        self.seen.append((self.now, self.calls))
         self.now = self.calls = 0
+    def steps(self, idle):
+        # Microseconds of each step, less what `idle` took for as many calls.
+        own = statistics.median(now / calls for now, calls in idle.seen[20:])
+        return [(now - calls * own) / 1e3 for now, calls in self.seen[20:]]
 
 HOOKS = ["on_step_begin", "on_pre_optimizer_step", "on_optimizer_step", "on_substep_end",
          "on_step_end", "on_log", "on_epoch_begin", "on_epoch_end"]
 
 class Edge(transformers.TrainerCallback):
-    def __init__(self, meter): self.meter = meter
-    def on_step_begin(self, *a, **k): self.meter.close_step()
+    def __init__(self, *meters): self.meters = meters
+    def on_step_begin(self, *a, **k):
+        for meter in self.meters: meter.close_step()
+
+def idle(t):
+    # A callback that does nothing, with a meter.
+    meter, nothing = Meter(), transformers.TrainerCallback()
+    meter.wrap(nothing, HOOKS)
+    t.add_callback(nothing)
+    return meter
 
 def tidy(t):
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -72,9 +84,10 @@ display(monitor)
 callback, session = monitor._attached, monitor._session
 meter.wrap(callback, HOOKS)
 meter.wrap(session, ["micro_batch", "add_loss"])
-t.add_callback(Edge(meter))
+still = idle(t)
+t.add_callback(Edge(meter, still))
 t.train()
-result = meter.steps[20:]
+result = meter.steps(still)
 """
 
 _PEER = """
@@ -83,9 +96,10 @@ t = tidy(make(STEPS))
 {make}
 meter.wrap(peer, HOOKS)
 t.add_callback(peer)
-t.add_callback(Edge(meter))
+still = idle(t)
+t.add_callback(Edge(meter, still))
 t.train()
-result = meter.steps[20:]
+result = meter.steps(still)
 """
 
 _PEERS = {

@@ -18,7 +18,7 @@ from bench.kernel import result_of
 from nbmonitor import open_run
 
 STEPS = 1_000_000
-_RECORDED_STEPS = 400
+_RECORDED_STEPS = 1000
 _ROUNDS = 5
 
 _WRITE = """
@@ -87,21 +87,36 @@ _PAINTED = """() => {
     return data.some((value) => value > 0);
 }"""
 _TRAIN = """
-import shutil, tempfile
 from nbmonitor import TrainingMonitor
 meter = Meter()
 t = make(STEPS)
-run_dir = tempfile.mkdtemp() if RECORDED else False
-monitor = TrainingMonitor(t, autosave=False, run_dir=run_dir)
+monitor = TrainingMonitor(t, autosave=False)
 callback, session = monitor._attached, monitor._session
+
+class Turns(transformers.TrainerCallback):
+    # Blocks of steps with the run file and without it, in one training.
+    journal, steps = None, []
+    def on_step_begin(self, *a, **k):
+        run = session.run
+        self.journal = self.journal or run.journal
+        recorded = len(self.steps) // 25 % 2 == 0
+        if recorded is (run.journal is None):
+            run.journal = self.journal if recorded else None
+        self.steps.append(recorded)
+    def on_train_end(self, *a, **k):
+        session.run.journal = self.journal
+
 meter.wrap(callback, HOOKS)
 meter.wrap(session, ["micro_batch", "add_loss"])
-t.add_callback(Edge(meter))
+still, turns = idle(t), Turns()
+t.add_callback(Edge(meter, still))
+t.add_callback(turns)
 t.train()
-assert (monitor.run.path is not None) == RECORDED
-monitor.close()
-shutil.rmtree(run_dir, ignore_errors=True) if RECORDED else None
-result = meter.steps[20:]
+assert turns.journal is not None
+costs = {True: [], False: []}
+for recorded, cost in zip(turns.steps[19:], meter.steps(still)):
+    costs[recorded].append(cost)
+result = [sorted(found)[len(found) // 2] for found in (costs[True], costs[False])]
 """
 
 
@@ -154,16 +169,13 @@ def _lag(home: Path) -> Figure:
 
 
 def _recording() -> Figure:
-    """Compare a training with and without a run file, in turns."""
-    costs: dict[bool, list[float]] = {True: [], False: []}
-    for _ in range(_ROUNDS):
-        for recorded in (True, False):
-            head = f"STEPS, RECORDED = {_RECORDED_STEPS}, {recorded}\n" + _METER
-            costs[recorded].append(_median(result_of(head + _TRAIN)))
-    more = _median([a - b for a, b in zip(costs[True], costs[False], strict=True)])
-    without = _median(costs[False])
+    """Compare steps with and without a run file, in blocks of one training."""
+    code = f"STEPS = {_RECORDED_STEPS}\n" + _METER + _TRAIN
+    found = [result_of(code) for _ in range(_ROUNDS)]
+    more = _median([recorded - without for recorded, without in found])
+    without = _median([without for _, without in found])
     return Figure("a run file, training thread CPU per step", more, "µs", 10,
-                  note=f"more than the {without:.0f} µs without one; {_ROUNDS} pairs")  # fmt: skip
+                  note=f"beside {without:.0f} µs without one; {_ROUNDS} trainings")  # fmt: skip
 
 
 def measure() -> list[Figure]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from nbmonitor.probe import Measured, Probe, Step
-from nbmonitor.transfer import PLAIN, Transfer, plain
+from nbmonitor.transfer import PLAIN, Transfer
 
 
 class Measurement:
@@ -22,9 +22,14 @@ class Measurement:
         Probes that measured, and what.
     edge
         Whether it was at the edge of a run and not after a step.
+
+    Attributes
+    ----------
+    numbers : list or None
+        Everything that `derive` needs, if it is numbers of Python's own and a step's.
     """
 
-    __slots__ = ("_transfer", "due", "edge", "measured", "seq", "step", "values")
+    __slots__ = ("_transfer", "due", "edge", "measured", "numbers", "seq", "step", "values")
 
     def __init__(
         self,
@@ -37,7 +42,24 @@ class Measurement:
     ) -> None:
         self.step, self.due, self.measured, self.values = step, due, measured, values
         self.edge, self.seq = edge, 0
-        self._transfer = None if plain(step, values) else _transfer(step, values)
+        numbers = [
+            step.number,
+            step.time,
+            step.duration,
+            step.loss,
+            step.grad_norm,
+            step.learning_rate,
+            step.epoch,
+            step.samples,
+            step.pause,
+            step.evaluation,
+        ]
+        for taken in values:
+            numbers += taken.values()
+        # Numbers of Python's own have no way to go.
+        here = PLAIN.issuperset(map(type, numbers))
+        self.numbers = numbers if here and not edge else None
+        self._transfer = None if here else _transfer(step, values)
 
     def ready(self) -> bool:
         """Whether all values have reached the host."""
@@ -49,6 +71,15 @@ class Measurement:
             carried, *self.values = self._transfer.host()
             self.step.loss, self.step.grad_norm = carried.get("loss"), carried.get("grad_norm")
         return self.values
+
+    def shape(self) -> list[str | None]:
+        """Return what the numbers are: names of probes, each with its measured ones and None."""
+        shape: list[str | None] = []
+        for probe, taken in zip(self.measured, self.values, strict=True):
+            shape.append(probe.name)
+            shape += taken
+            shape.append(None)
+        return shape
 
     def payload(self) -> tuple[Any, ...]:
         """Everything that `derive` needs, as plain values for the journal."""
@@ -84,6 +115,8 @@ def _transfer(step: Step, values: list[Measured]) -> Transfer:
 class Logged:
     """Metrics as they were logged."""
 
+    numbers: ClassVar[None] = None
+
     step: Step
     metrics: dict[str, float]
     seq: int = 0
@@ -100,6 +133,8 @@ class Logged:
 @dataclass(slots=True)
 class Ready:
     """Values that are series already."""
+
+    numbers: ClassVar[None] = None
 
     step: Step
     values: dict[str, float]

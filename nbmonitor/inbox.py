@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from nbmonitor.entries import Entry, Logged, Ready
+from nbmonitor.entries import Entry, Logged, Measurement, Ready
 from nbmonitor.guard import Guard
 from nbmonitor.probe import Measured, Probe, Step
 from nbmonitor.record import Journal, Row
@@ -58,10 +58,15 @@ class Inbox:
             self._waiting.append(entry)
             journal = run.journal
             if journal is not None:
-                if self._unwritten or not entry.ready():
+                numbers = entry.numbers
+                if self._unwritten or (numbers is None and not entry.ready()):
                     self._unwritten.append(entry)
                     self._write_down()
-                else:
+                elif (
+                    numbers is None
+                    or not isinstance(entry, Measurement)
+                    or not journal.numbers(entry.seq, entry.shape(), numbers)
+                ):
                     _note_down(journal, entry)
         if not run.changed.is_set():
             run.changed.set()

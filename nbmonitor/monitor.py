@@ -324,6 +324,8 @@ class TrainingMonitor(Steered, Alerting, MonitorWidget):
         """Answer the page between two pieces of training work."""
         if force or self._requests.waiting:
             self._requests.serve()
+        elif self.is_early:
+            return
         self.pump(force=force)
 
     def ended(self) -> None:

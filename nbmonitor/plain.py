@@ -78,7 +78,8 @@ class PlainLoop:
         if dense:
             torch = sys.modules["torch"]
             self._grad_norm = torch.nn.utils.get_total_norm(dense)  # ()
-        self._session.gradients(self._step + 1, self._learning_rate)
+        if self._session.engine.wants_gradients(self._step + 1):
+            self._session.gradients(self._step + 1, self._learning_rate)
 
     def _note(self, key: str, message: str) -> None:
         if key not in self._noted:

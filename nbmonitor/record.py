@@ -42,6 +42,9 @@ class Journal(Protocol):
     def entry(self, seq: int, payload: tuple[Any, ...]) -> None:
         """Write down a raw measurement before its step ends; on the training thread."""
 
+    def numbers(self, seq: int, shape: list[str | None], numbers: Sequence[Any]) -> bool:
+        """Write down a step of nothing but numbers; False if it has to be an `entry`."""
+
     def event(self, index: int, event: wire.RunEvent) -> None:
         """Write down an event, the `index`-th of the Run."""
 

@@ -43,9 +43,6 @@ class Tally:
     def __init__(self, pad: int | None, *, ends_text: bool) -> None:
         self._pad, self._ends_text = pad, ends_text
         self._ramp: Any = None  # 1, 2, … as long as the widest batch
-        self._clear()
-
-    def _clear(self) -> None:
         self._lengths: list[Any] = []  # per micro-batch (rows,), on its device
         self._starts: list[Any] = []  # per micro-batch (), on its device
         self.places = self._counted = self._samples = 0
@@ -116,11 +113,13 @@ class Tally:
             "counted": self._counted,
             "samples": self._samples,
         }
+        self.places = self._counted = self._samples = 0
         if self._lengths:
             out |= {f"lengths/{index}": lengths for index, lengths in enumerate(self._lengths)}
+            self._lengths = []
         if self._starts:
             out |= {f"starts/{index}": starts for index, starts in enumerate(self._starts)}
-        self._clear()
+            self._starts = []
         return out
 
 

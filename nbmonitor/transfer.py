@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from nbmonitor.probe import Measured, Step
+from nbmonitor.probe import Measured
 
 # Types of numbers that are what they are; `marshal` writes them so, too.
 PLAIN = frozenset({float, int, type(None), bool})
@@ -25,18 +25,6 @@ def at_hand(value: Any) -> Any:
         return value.item() if value.is_cpu else value
     except Exception:  # noqa: BLE001 - no number: `derive` meets the same value, and says so
         return value
-
-
-def plain(step: Step, values: list[Measured]) -> bool:
-    """Whether all that a step carries, and that was measured of it, is numbers of Python's own."""
-    for value in (step.loss, step.grad_norm, step.learning_rate, step.epoch):
-        if type(value) not in PLAIN:
-            return False
-    for taken in values:
-        for value in taken.values():
-            if type(value) not in PLAIN:
-                return False
-    return True
 
 
 def _on_device(value: Any) -> bool:

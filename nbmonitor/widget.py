@@ -178,10 +178,14 @@ class MonitorWidget(anywidget.AnyWidget):
 
     # ------------------------------------------------------------------ the training thread
 
+    @property
+    def is_early(self) -> bool:
+        """Whether `pump` would have nothing to do yet."""
+        return self._bound is None or (self._threaded and time.monotonic() < self._pump.next)
+
     def pump(self, *, force: bool = False) -> None:
         """Use a moment of the training thread for the page; cheap enough for every step."""
-        early = self._threaded and time.monotonic() < self._pump.next
-        if self._bound is None or (early and not force):
+        if self._bound is None:
             return
         answered = self._pump(force=force)
         if not self._threaded:

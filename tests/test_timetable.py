@@ -124,7 +124,7 @@ def test_one_that_is_off_is_asked_no_more():
         def on_step(self, step):
             super().on_step(step)
             if step.number >= 6:
-                raise RuntimeError("odd")
+                raise RuntimeError
 
     odd, other = Odd("odd", 3), Asked("other", 4)
     run = trained(odd, other)
@@ -136,7 +136,7 @@ def test_one_that_is_off_is_asked_no_more():
 def test_a_timetable_that_fails_switches_its_probe_off():
     class Lost(Asked):
         def following(self, number):
-            raise LookupError("no idea")
+            raise LookupError
 
     lost, other = Lost("lost", 1), Asked("other", 1)
     run = trained(lost, other)

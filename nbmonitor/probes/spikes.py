@@ -113,7 +113,7 @@ class Spikes(Probe):
         self._due: deque[_Spike] = deque()
         self._kept: list[_Spike] = []
         self._lock = threading.Lock()
-        self._judged = -1
+        self._judged, self._picky = -1, False
 
     def on_begin(self, context: Context) -> Measured | None:
         """Forget the last run."""
@@ -124,9 +124,11 @@ class Spikes(Probe):
     # ------------------------------------------------------------------ training thread
 
     def on_batch(self, batch: Batch) -> None:
-        """Keep a reference to a micro-batch."""
+        """Keep a reference to a micro-batch, or to what of it can be told."""
         if len(self._batches) < _MICRO_BATCHES:
-            self._batches.append(batch.inputs)
+            inputs = batch.inputs
+            # Pictures are large, and would be held beyond their turn.
+            self._batches.append(keep(inputs) if self._picky else inputs)
 
     def on_step(self, step: Step) -> Measured | None:
         """Judge the loss, or leave it to `derive`; run again what was found meanwhile."""
@@ -137,7 +139,9 @@ class Spikes(Probe):
         if not inputs or loss is None:
             return None
         if self.absence or self._judged < 0:
-            self.absence = "" if _kept(inputs) else _NO_TEXT
+            kept = _kept(inputs)
+            self.absence = "" if kept else _NO_TEXT
+            self._picky = not kept or any(batch.missing for batch in kept)
         self._judged = step.number
         if isinstance(loss, float) or getattr(loss, "is_cpu", True):
             value, usual = float(loss), self._usual
@@ -263,7 +267,10 @@ class Spikes(Probe):
 
 def _kept(batches: list[Any]) -> list[Kept]:
     """What of the micro-batches tells their text; those without any are left out."""
-    return [kept for kept in map(keep, batches) if kept is not None]
+    found = (
+        batch if batch is None or isinstance(batch, Kept) else keep(batch) for batch in batches
+    )
+    return [kept for kept in found if kept is not None]
 
 
 def _json(value: float | None) -> float | None:

@@ -6,17 +6,20 @@ It raises what opening raises; what is written, and when, is the recorder's matt
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nbmonitor.run import Run
 from nbmonitor.runfile import records, rescue, schema
 from nbmonitor.runfile.journal import Journal
 from nbmonitor.runfile.outage import Outage
 from nbmonitor.runfile.records import Folded, Payload
+from nbmonitor.runfile.ring import Shape
 from nbmonitor.runfile.storage import Storage
 
 Entry = Callable[[int, Payload], None]
+Numbers = Callable[[int, Shape, Sequence[Any]], bool]
 
 
 class Files:
@@ -31,7 +34,7 @@ class Files:
     held
         Values of each series that the database has already.
     bind
-        Given what writes down an entry, whenever that changes.
+        Given what writes down an entry, and one of numbers alone, whenever that changes.
 
     Attributes
     ----------
@@ -44,7 +47,7 @@ class Files:
     """
 
     def __init__(
-        self, run: Run, path: Path, held: Mapping[str, int], bind: Callable[[Entry], None]
+        self, run: Run, path: Path, held: Mapping[str, int], bind: Callable[[Entry, Numbers], None]
     ) -> None:
         self.path, self._run, self._held, self._bind = path, run, dict(held), bind
         self.outage = Outage(run, lambda: self.path)
@@ -64,7 +67,8 @@ class Files:
             if not self._joined:
                 self._begin_after(left)
             self.journal.base = self.base.seq
-            self._bind(self.journal.entry)
+            ring = self.journal.ring
+            self._bind(self.journal.entry, refuse if ring is None else ring.write)
         if self.storage is None:
             if self._inode and not self._has_file:
                 # Deleted in the moment when it was not open.
@@ -98,7 +102,7 @@ class Files:
 
     def close(self, *, complete: bool) -> None:
         """Let go of the files; `complete` if the database has everything."""
-        self._bind(ignore)
+        self._bind(ignore, refuse)
         storage, self.storage = self.storage, None
         journal, self.journal = self.journal, None
         try:
@@ -178,7 +182,7 @@ class Files:
         self._go_to(new)
 
     def _let_go_of_journal(self) -> None:
-        self._bind(ignore)
+        self._bind(ignore, refuse)
         journal, self.journal = self.journal, None
         if journal is not None:
             journal.close()
@@ -194,3 +198,8 @@ class Files:
 
 def ignore(seq: int, payload: Payload) -> None:
     """Stand in for a journal where there is none."""
+
+
+def refuse(seq: int, shape: Shape, numbers: Sequence[Any]) -> bool:  # noqa: ARG001 - as `ignore`
+    """Stand in for a ring where there is none."""
+    return False

@@ -1,7 +1,8 @@
 """The journal of a run file: what was measured, out of the process before its step ends.
 
 Records (`records.py`) go into one of four files in turn. When all that a file holds is in the
-database, it is emptied and used again. It knows no database: `rotate` is told what that has.
+database, it is emptied and used again. What is nothing but numbers goes into a fifth (`ring.py`)
+where there is room. It knows no database: `rotate` is told what that has.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from nbmonitor.runfile.records import (
     read,
     records,
 )
+from nbmonitor.runfile.ring import Ring
 from nbmonitor.runfile.segment import MAPPED_BYTES, Appended, Mapped, Segment, Sink, mappable
 
 _dump = marshal.dump
@@ -49,8 +51,8 @@ class Journal:
 
     Attributes
     ----------
-    base : int
-        Added to the numbers of entries: the last number of a process before this one.
+    ring : Ring or None
+        Where entries of nothing but numbers may be written down, by one thread at a time.
     trouble : OSError or None
         Why nothing can be written down; set by whatever thread met it.
 
@@ -63,15 +65,19 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self.base = path, 0
+        self._path, self._base = path, 0
         self.trouble: OSError | None = None
         self._lock = threading.Lock()
         self._segments: list[Segment] = []
         self._out: Sink | None = None
+        self.ring: Ring | None = None
         # By number of a segment that was left: its bytes, and what a database must have before
         # it is emptied.
         self._needs: dict[int, tuple[int, Folded]] = {}
-        self._open(mapped=mappable(path.parent))
+        mapped = mappable(path.parent)
+        self._open(mapped=mapped)
+        if mapped:
+            self.ring = _ring(journal_paths(path)[-1])
         self._use(next((s for s in self._segments if not s.used), self._segments[-1]))
         # A forked process shares the files and must not touch them.
         if hasattr(os, "register_at_fork"):
@@ -80,7 +86,7 @@ class Journal:
     def _open(self, *, mapped: bool) -> None:
         descriptors: list[int] = []
         try:
-            for file in journal_paths(self._path):
+            for file in journal_paths(self._path)[:-1]:
                 descriptors.append(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666))
                 if len(descriptors) == 1:
                     lock(descriptors[0], self._path)
@@ -106,6 +112,17 @@ class Journal:
         self._turned = time.monotonic()
         self._needs.pop(self._segments.index(segment), None)
 
+    @property
+    def base(self) -> int:
+        """Added to the numbers of entries: the last number of a process before this one."""
+        return self._base
+
+    @base.setter
+    def base(self, seq: int) -> None:
+        self._base = seq
+        if self.ring is not None:
+            self.ring.base = seq
+
     # ------------------------------------------------------------------ any thread
 
     def entry(self, seq: int, payload: Payload) -> None:
@@ -113,7 +130,7 @@ class Journal:
         # Looked up once: a record and its mark belong into one file.
         out: Any = self._out
         try:
-            _dump((self.base + seq, payload), out, FORMAT)
+            _dump((self._base + seq, payload), out, FORMAT)
             _dump(None, out, FORMAT)
         except Exception:  # noqa: BLE001 - whatever it is, a training doesn't end for it
             self._otherwise((self.base + seq, payload))
@@ -163,6 +180,8 @@ class Journal:
         OSError
             If a file can't be emptied.
         """
+        if self.ring is not None:
+            self.ring.folded(folded.seq)
         rested = time.monotonic() - self._turned > _REST
         left = [n for n, s in enumerate(self._segments) if s.used and not self._in_use(s)]
         for number in left if rested else []:
@@ -218,6 +237,12 @@ class Journal:
                     file.unlink(missing_ok=True)
             for segment in segments:
                 segment.close()
+            self._let_go_of_ring()
+
+    def _let_go_of_ring(self) -> None:
+        ring, self.ring = self.ring, None
+        if ring is not None:
+            ring.close()
 
     def forget(self) -> None:
         """Never write again; the files are another process's, and so is the lock on them."""
@@ -225,6 +250,19 @@ class Journal:
         segments, self._segments = self._segments, []
         for segment in segments:
             segment.close()
+        self._let_go_of_ring()
+
+
+def _ring(path: Path) -> Ring | None:
+    """Open the ring; where there is no room for one, all goes the general way."""
+    descriptor = -1
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        return Ring(descriptor)
+    except (OSError, ValueError):
+        if descriptor >= 0:
+            os.close(descriptor)
+        return None
 
 
 def _sound(segment: Appended) -> Appended:

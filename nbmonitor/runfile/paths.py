@@ -52,8 +52,8 @@ def new_path(directory: str | Path, name: str) -> Path:
 
 
 def journal_paths(path: Path) -> list[Path]:
-    """Return the files of a run file's journal; the first carries the lock."""
-    return [path.with_suffix(f".journal{number}") for number in ("", 2, 3, 4)]
+    """Return the files of a run file's journal; the first carries the lock, the last is a ring."""
+    return [path.with_suffix(f".journal{number}") for number in ("", 2, 3, 4, 5)]
 
 
 def lock(descriptor: int, path: Path) -> None:

@@ -7,7 +7,6 @@ memory meanwhile, and each is written once. It knows neither what a file looks l
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 import time
@@ -19,8 +18,7 @@ from nbmonitor import wire
 from nbmonitor.record import ACTIVE, Row, Tensor
 from nbmonitor.run import Run
 from nbmonitor.runfile import rescue
-from nbmonitor.runfile.files import Files, ignore
-from nbmonitor.runfile.records import Payload
+from nbmonitor.runfile.files import Entry, Files, Numbers, ignore, refuse
 from nbmonitor.runfile.state import State, birth
 from nbmonitor.runfile.storage import Batch, Cut, Laid, Storage
 
@@ -48,8 +46,8 @@ class Recorder:
 
     Attributes
     ----------
-    entry : callable
-        `Journal.entry` of the journal itself, so that a step pays for one call and not for two.
+    entry, numbers : callable
+        Those of the journal itself, so that a step pays for one call and not for two.
     """
 
     def __init__(
@@ -80,8 +78,9 @@ class Recorder:
         held: Mapping[str, int],
     ) -> None:
         self._run, self._state = run, State(run, panels)
-        self.entry: Callable[[int, Payload], None] = ignore
-        self._files = Files(run, path, held, functools.partial(setattr, self, "entry"))
+        self.entry: Entry = ignore
+        self.numbers: Numbers = refuse
+        self._files = Files(run, path, held, self._bind)
         self._folding = threading.RLock()
         self._process = os.getpid()
         self._changes: deque[Laid | Cut] = deque()
@@ -92,6 +91,9 @@ class Recorder:
         self._beat = 0.0
         self._summary_at = time.monotonic() + SUMMARY_EVERY
         self._try(self._open)
+
+    def _bind(self, entry: Entry, numbers: Numbers) -> None:
+        self.entry, self.numbers = entry, numbers
 
     def _open(self) -> None:
         self._files.open()

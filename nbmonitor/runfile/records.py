@@ -7,6 +7,8 @@ what a process leaves that is killed at any instant is read up to there. Records
     (seq, payload)                    a measurement
     ("event", index, event)           an event, the `index`-th of the Run
     ("rewind", number, seq, step)     rows after `step` are void; it came after entry `seq`
+
+Measurements of nothing but numbers may stand in a ring instead (`ring.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from nbmonitor import wire
+from nbmonitor.runfile import ring
 from nbmonitor.runfile.paths import journal_paths
 
 # Written by every Python, read by every Python; later ones look up each object twice.
@@ -94,12 +97,13 @@ def need(found: Iterable[tuple[Any, ...]]) -> Folded:
 
 def records(path: Path) -> Iterator[tuple[Any, ...]]:
     """Read whatever the journal of the run file at `path` holds, file by file."""
-    for file in journal_paths(path):
+    files = journal_paths(path)
+    for file in files:
         try:
             data = file.read_bytes()
         except OSError:
             continue
-        yield from parse(data)
+        yield from ring.rows(data) if file == files[-1] else parse(data)
 
 
 def read(path: str | Path) -> Records:

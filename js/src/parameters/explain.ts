@@ -208,7 +208,8 @@ export const COLOURS = {
   moved: "How far the token's row has gone since the previous snapshot, in full width.",
   since:
     "How far the token's row is from where it was at the run's first snapshot, in full width: what this training has done to it.",
-  frequency: "Share of the token in the batches seen so far (the first hundred, then one in ten), on a logarithmic scale.",
+  frequency:
+    "Share of the token in the batches seen so far (the first hundred, then one in ten), on a logarithmic scale.",
   cluster:
     "Groups found by k-means in this 3-D view, named by the tokens nearest their centres. In the full width of the embedding the groups may be others.",
 } as const;
