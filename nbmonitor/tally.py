@@ -55,7 +55,7 @@ class Tally:
         shape = ids.shape
         if len(shape) > 2:  # embeddings, (rows, width, features)
             shape = shape[:2]
-        rows, width = shape[0], shape[1]
+        rows, width = shape
         self.places += rows * width
         if isinstance(inputs, MAPPINGS):
             borders = inputs.get("cu_seq_lens_q")

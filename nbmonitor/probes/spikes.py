@@ -38,7 +38,9 @@ _WARM_UP = 20
 # The mean follows a loss that falls fast (about 10 steps); the spread takes its time (100).
 _MEAN_DECAY, _SPREAD_DECAY = 0.8, 0.98
 # Of a loss that does not vary at all, anything would stand out.
-_LEAST = 0.02
+_FLOOR = 0.02 / SPREADS
+# So many steps weigh less than the decays say.
+_YOUNG = 50
 _WAITING = 64
 _MICRO_BATCHES = 32
 _NO_TEXT = "the batches hold no input_ids: there is no text to show"
@@ -55,15 +57,27 @@ class _Usual:
 
     def excess(self, loss: float) -> float | None:
         """By how many spreads a loss stands out, or None; and take it in."""
+        mean, spread = self.mean, self.spread
+        off = loss - mean
+        aside = abs(off)
+        floor = abs(mean) * _FLOOR
+        width = spread if spread > floor else floor
+        if self.steps <= _YOUNG or not aside < 3 * width:
+            return self._unusual(loss, off, width)
+        # As most losses are: this is all that most steps pay.
+        self.steps += 1
+        self.mean = mean + (1.0 - _MEAN_DECAY) * off
+        self.spread = spread + (1.0 - _SPREAD_DECAY) * (aside - spread)
+        return None
+
+    def _unusual(self, loss: float, off: float, width: float) -> float | None:
+        """Judge a loss that is one of the first, or far off, or no number."""
         if not math.isfinite(loss):
             return math.inf
         self.steps += 1
         if self.steps == 1:
             self.mean = loss
             return None
-        off = loss - self.mean
-        floor = _LEAST * abs(self.mean) / SPREADS
-        width = max(self.spread, floor)
         ready = self.steps > _WARM_UP and width > 0
         found = off / width if ready and off > SPREADS * width else None
         # A spike is not to make the next one look usual.
