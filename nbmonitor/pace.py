@@ -10,7 +10,7 @@ import math
 import time
 
 # Part of the training's time that one probe may take on its thread.
-SHARE = 0.005
+SHARE = 0.0025
 _MOST = 1000
 
 

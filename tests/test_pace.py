@@ -43,11 +43,11 @@ def test_what_is_cheap_beside_the_steps_is_measured_as_often_as_asked(clock) -> 
 def test_what_is_dear_takes_its_share_and_no_more(clock) -> None:
     found = Pace(10)
     measure(found, clock, 10, cost=0.001, step=0.01)
-    # A millisecond is half a percent of 20 steps of ten.
-    assert measure(found, clock, 20, cost=0.001, step=0.01) == 20
-    assert measure(found, clock, 40, cost=0.003, step=0.01) == 20, "one slow one is no measure"
-    assert measure(found, clock, 60, cost=0.003, step=0.01) == 60
-    assert measure(found, clock, 120, cost=0.001, step=0.01) == 20
+    # Half a millisecond is a quarter of a percent of 20 steps of ten.
+    assert measure(found, clock, 20, cost=0.0005, step=0.01) == 20
+    assert measure(found, clock, 40, cost=0.0015, step=0.01) == 20, "one slow one is no measure"
+    assert measure(found, clock, 60, cost=0.0015, step=0.01) == 60
+    assert measure(found, clock, 120, cost=0.0005, step=0.01) == 20
 
 
 def test_the_first_measurement_pays_for_loading_code_and_decides_nothing(clock) -> None:

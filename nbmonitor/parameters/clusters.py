@@ -89,7 +89,10 @@ def _grouped(values: NDArray[np.float32], known: NDArray[np.bool_]) -> dict[str,
     if groups < _LEAST:
         return {"absent": "the tokens' rows are all alike, or no numbers"}
     module = importlib.import_module("sklearn.cluster")
-    found = module.KMeans(groups, n_init=_STARTS, random_state=_SEED).fit(points)
+    # Several threads beside those of a training wait for each other most of the time: 110 ms for
+    # what one does in 5. Of OpenMP, the limit is this thread's alone.
+    with importlib.import_module("threadpoolctl").threadpool_limits(1, "openmp"):
+        found = module.KMeans(groups, n_init=_STARTS, random_state=_SEED).fit(points)
     labels = np.full(len(values), _NOWHERE)
     labels[known] = found.labels_
     places = np.flatnonzero(known)

@@ -19,6 +19,7 @@ from nbmonitor.parameters.coder import Coder
 from nbmonitor.parameters.frequency import Frequency
 from nbmonitor.parameters.moment import Moment
 from nbmonitor.parameters.plan import Plan
+from nbmonitor.parameters.product import product
 from nbmonitor.parameters.projection import Projector, procrustes
 from nbmonitor.parameters.reading import Reading
 from nbmonitor.parameters.since import Since
@@ -142,7 +143,7 @@ class Maker:
             both = np.isfinite(points).all(1) & np.isfinite(before).all(1)  # (n,)
             self._turns[name] = procrustes(points[both], before[both])  # (3, 3)
         if name in self._turns:
-            points = points @ self._turns[name]  # (n, 3)
+            points = product(points, self._turns[name])  # (n, 3)
         return points, found.explained
 
     def _sketch(self, step: int, rows: NDArray[Any]) -> None:

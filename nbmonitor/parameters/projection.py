@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbmonitor.parameters.product import product
+
 Floats = NDArray[np.float32]
 DIMENSIONS = 3
 # Widths up to this are decomposed exactly.
-_EXACT = 128
+_EXACT = 64
 _COLUMNS = 8
 _MOST_ROUNDS = 12
 # Relative gain of explained variance below which another round is not worth it.
@@ -79,7 +81,7 @@ class Projector:
         last = self._last
         fits = last is not None and last.basis.shape[0] == rows.shape[1]
         basis = principal(centred, last.basis if last is not None and fits else None, self._seed)
-        flat = centred @ basis  # (k, 3)
+        flat = product(centred, basis)  # (k, 3)
         if last is not None and last.coordinates.shape[0] == len(rows):
             before = last.coordinates[finite]  # (k, 3)
             both = np.isfinite(before).all(1)
@@ -110,7 +112,7 @@ def principal(centred: Floats, start: Floats | None = None, seed: int = 0) -> Fl
     if not n or not d:
         return np.zeros((d, DIMENSIONS), np.float32)
     if d <= _EXACT:
-        vectors = np.linalg.eigh((centred.T @ centred).astype(np.float64))[1]  # ascending
+        vectors = np.linalg.eigh(product(centred.T, centred).astype(np.float64))[1]  # ascending
         return _padded(vectors[:, ::-1][:, : min(DIMENSIONS, d, n)], d)
     return _padded(_iterated(centred, start, seed)[:, : min(DIMENSIONS, n)], d)
 
@@ -126,21 +128,21 @@ def _iterated(centred: Floats, start: Floats | None, seed: int) -> Floats:
     q, _ = np.linalg.qr(guess)  # (d, q)
     captured = -1.0
     for _ in range(_MOST_ROUNDS):
-        flat = centred @ q  # (n, q)
+        flat = product(centred, q)  # (n, q)
         energies = np.square(flat, dtype=np.float64).sum(0)
         now = float(np.sort(energies)[::-1][:DIMENSIONS].sum())
         if now <= captured * (1 + _ENOUGH):
             break
         captured = now
         # Turned within the subspace, so that the best columns come first and can be compared.
-        q, _ = np.linalg.qr(centred.T @ flat)  # (d, q)
+        q, _ = np.linalg.qr(product(centred.T, flat))  # (d, q)
         q = _sorted_within(centred, q)
     return q
 
 
 def _sorted_within(centred: Floats, q: Floats) -> Floats:
-    flat = centred @ q  # (n, q)
-    _, vectors = np.linalg.eigh((flat.T @ flat).astype(np.float64))
+    flat = product(centred, q)  # (n, q)
+    _, vectors = np.linalg.eigh(product(flat.T, flat).astype(np.float64))
     best_first: Floats = (q @ vectors[:, ::-1]).astype(np.float32)
     return best_first
 
@@ -159,7 +161,7 @@ def procrustes(points: NDArray[Any], onto: NDArray[Any]) -> Floats:
 
     What is multiplied from the right: `points @ procrustes(points, onto)`.
     """
-    cross = points.astype(np.float64).T @ onto.astype(np.float64)  # (3, 3)
+    cross = product(points.astype(np.float64).T, onto.astype(np.float64))  # (3, 3)
     if not len(points) or not np.isfinite(cross).all():
         return np.eye(DIMENSIONS, dtype=np.float32)
     u, _, v = np.linalg.svd(cross)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbmonitor.parameters.change import STILL, Floats, Similarity
+from nbmonitor.parameters.product import product
 
 # Features of all matrices together, and of one at least: one product of them takes 5 ms or so.
 _FEATURES, _FEWEST = 768, 8
@@ -69,7 +70,7 @@ def linear_cka(features: Sequence[NDArray[Any]]) -> Floats:
     centred = [_unit_length(x) for x in features]
     starts = np.cumsum([0, *(len(x) for x in centred)])[:-1]  # (k,)
     whole = np.concatenate(centred)  # (all features, p)
-    squares = np.square(whole @ whole.T)  # (all features, all features)
+    squares = np.square(product(whole, whole.T))  # (all features, all features)
     both = np.add.reduceat(np.add.reduceat(squares, starts, 0), starts, 1)  # (k, k)
     own = np.sqrt(np.diag(both).astype(np.float64))  # (k,)
     with np.errstate(invalid="ignore", divide="ignore"):

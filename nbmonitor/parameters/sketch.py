@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nbmonitor.parameters.product import product
+
 Floats = NDArray[np.float32]
 WIDTH = 32
 # Share of the variance added to the diagonal, where directions are nearly the same.
@@ -36,7 +38,8 @@ def sketch(rows: NDArray[Any], towards: Floats) -> Floats:
     out = np.full((len(rows), towards.shape[1]), np.nan, np.float32)
     known = rows[finite]  # (k, d)
     if len(known):
-        out[finite] = (known - known.mean(0, dtype=np.float64).astype(np.float32)) @ towards
+        centred = known - known.mean(0, dtype=np.float64).astype(np.float32)  # (k, d)
+        out[finite] = product(centred, towards)
     return out
 
 
@@ -81,7 +84,7 @@ def one_basis(
         if step == basis_step:
             views[step] = np.asarray(view, np.float32)
         elif len(values) == len(view):
-            views[step] = (np.asarray(values, np.float64) @ weights).astype(np.float32)
+            views[step] = product(np.asarray(values, np.float64), weights).astype(np.float32)
     return OneBasis(basis_step, views, fit)
 
 
@@ -89,11 +92,11 @@ def _least_squares(of: NDArray[Any], view: NDArray[Any]) -> tuple[NDArray[Any], 
     """Solve of @ weights ≈ view; return weights (K, 3) and R²."""
     both = np.isfinite(of).all(1) & np.isfinite(view).all(1)  # (n,)
     a, b = of[both], view[both]  # (k, K), (k, 3)
-    gram = a.T @ a  # (K, K)
+    gram = product(a.T, a)  # (K, K)
     ridge = _RIDGE * float(np.trace(gram)) / max(1, len(gram))
     if not ridge:
         return np.zeros((of.shape[1], view.shape[1])), 0.0
-    weights = np.linalg.solve(gram + ridge * np.eye(len(gram)), a.T @ b)
+    weights = np.linalg.solve(gram + ridge * np.eye(len(gram)), product(a.T, b))
     total = float(np.square(b).sum())
-    left = float(np.square(b - a @ weights).sum())
+    left = float(np.square(b - product(a, weights)).sum())
     return weights, max(0.0, 1 - left / total) if total else 0.0

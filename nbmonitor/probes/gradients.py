@@ -43,7 +43,7 @@ class Gradients(Probe):
     every = 10
     cost = (
         "one pass over the gradients and three over samples of weights, every 10 steps, or more "
-        "seldom where that would be more than 0.5 % of the training; no sync"
+        "seldom where that would be more than 0.25 % of the training; no sync"
     )
     series = (
         Series("grad/*/norm", "gradient norm"),

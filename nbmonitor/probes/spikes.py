@@ -61,7 +61,7 @@ class _Usual:
         off = loss - mean
         aside = abs(off)
         floor = abs(mean) * _FLOOR
-        width = spread if spread > floor else floor
+        width = max(floor, spread)
         if self.steps <= _YOUNG or not aside < 3 * width:
             return self._unusual(loss, off, width)
         # As most losses are: this is all that most steps pay.
