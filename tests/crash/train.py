@@ -1,7 +1,13 @@
-"""A real training, to be killed: `train.py <directory> <progress>`."""
+"""A real training, to be killed: `train.py <directory> <progress>`.
+
+Peers write beside the monitor: TensorBoard's callback, and rows appended to a text file as
+Python does by default and line by line.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,11 +15,23 @@ from typing import Any
 import tiny
 import transformers
 from progress import Progress
+from transformers.integrations import TensorBoardCallback
 
 from nbmonitor import TrainingMonitor
 
 directory, progress = sys.argv[1:]
 done = Progress(Path(progress))
+
+
+class Rows(transformers.TrainerCallback):
+    """A line of JSON for each step."""
+
+    def __init__(self, name: str, buffering: int) -> None:
+        self._file = (Path(directory) / name).open("w", buffering)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Append it."""
+        self._file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
 
 class Count(transformers.TrainerCallback):
@@ -24,7 +42,11 @@ class Count(transformers.TrainerCallback):
         done.note(state.global_step)
 
 
-trainer = tiny.tiny_trainer(Path(directory) / "out", max_steps=1_000_000, logging_steps=5)
+trainer = tiny.tiny_trainer(Path(directory) / "out", max_steps=1_000_000, logging_steps=1)
 monitor = TrainingMonitor(trainer, run_dir=directory, name="train")
+os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(directory) / "tensorboard")
+trainer.add_callback(TensorBoardCallback())
+trainer.add_callback(Rows("buffered.jsonl", -1))
+trainer.add_callback(Rows("lines.jsonl", 1))
 trainer.add_callback(Count())
 trainer.train()
