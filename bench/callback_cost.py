@@ -13,7 +13,7 @@ from bench.figure import Figure
 from bench.kernel import result_of
 
 # The notebook's table grows with the run, and so does what it costs.
-STEPS, ROUNDS = 1500, 5
+STEPS, ROUNDS = 3000, 3
 BUDGET = 80.0
 
 _METER = """
