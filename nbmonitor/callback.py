@@ -195,9 +195,7 @@ class MonitorCallback(TrainerCallback):
         self._steering.consistent = False
         groups = getattr(optimizer, "param_groups", None)
         self._learning_rate = float(groups[0]["lr"]) if groups else None
-        session, number = self._session, state.global_step + 1
-        if session.engine.wants_gradients(number):
-            session.gradients(number, self._learning_rate)
+        self._session.gradients(state.global_step + 1, self._learning_rate)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the step."""

@@ -42,18 +42,7 @@ class Measurement:
     ) -> None:
         self.step, self.due, self.measured, self.values = step, due, measured, values
         self.edge, self.seq = edge, 0
-        numbers = [
-            step.number,
-            step.time,
-            step.duration,
-            step.loss,
-            step.grad_norm,
-            step.learning_rate,
-            step.epoch,
-            step.samples,
-            step.pause,
-            step.evaluation,
-        ]
+        numbers = _carried(step)
         for taken in values:
             numbers += taken.values()
         # Numbers of Python's own have no way to go.
@@ -91,20 +80,23 @@ class Measurement:
             taken = {p.name: {k: _plain(v) for k, v in values.items()} for p, values in found}
         if self.edge:
             return ("edge", step.number, step.time, taken)
-        return (
-            "step",
-            step.number,
-            step.time,
-            step.duration,
-            _plain(step.loss),
-            _plain(step.grad_norm),
-            _plain(step.learning_rate),
-            _plain(step.epoch),
-            step.samples,
-            step.pause,
-            step.evaluation,
-            taken,
-        )
+        return ("step", *map(_plain, _carried(step)), taken)
+
+
+def _carried(step: Step) -> list[Any]:
+    """What a step itself carries, in the order of a journal's entry."""
+    return [
+        step.number,
+        step.time,
+        step.duration,
+        step.loss,
+        step.grad_norm,
+        step.learning_rate,
+        step.epoch,
+        step.samples,
+        step.pause,
+        step.evaluation,
+    ]
 
 
 def _transfer(step: Step, values: list[Measured]) -> Transfer:

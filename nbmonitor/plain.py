@@ -78,8 +78,7 @@ class PlainLoop:
         if dense:
             torch = sys.modules["torch"]
             self._grad_norm = torch.nn.utils.get_total_norm(dense)  # ()
-        if self._session.engine.wants_gradients(self._step + 1):
-            self._session.gradients(self._step + 1, self._learning_rate)
+        self._session.gradients(self._step + 1, self._learning_rate)
 
     def _note(self, key: str, message: str) -> None:
         if key not in self._noted:

@@ -149,9 +149,10 @@ class Session:
 
     def gradients(self, number: int, learning_rate: float | None = None) -> None:
         """Show the gradients of the step that is about to end to the probes that are due."""
-        at = Step(number, time.time(), model=self._model, loss=self._loss)
-        at.learning_rate = learning_rate
-        self.engine.gradients(at)
+        if self.engine.wants_gradients(number):
+            at = Step(number, time.time(), model=self._model, loss=self._loss)
+            at.learning_rate = learning_rate
+            self.engine.gradients(at)
 
     def add_loss(self, loss: Any) -> None:
         """Add the loss of a micro-batch, already scaled for accumulation."""

@@ -87,6 +87,5 @@ def test_no_other_thread_is_woken():
             env={**os.environ, "OMP_NUM_THREADS": "2"},
         )  # fmt: skip
         spent[kind] = float(done.stdout)
-    if spent["plain"] < 5:
-        pytest.skip("this numpy does not share its products out")
+    assert spent["plain"] > 5, "no thread of OpenBLAS was there to be woken"
     assert spent["ours"] < 0.5
