@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import struct
 
 import pytest
 
@@ -136,6 +137,17 @@ def test_a_damaged_file_reads_as_what_is_whole_in_it(ring, path):
         at = chance.randrange(len(data))
         for broken in (data[:size], data[:at] + noise + data[at + 20 :]):
             [*rows(broken)]  # whatever it is, it ends
+
+
+@pytest.mark.parametrize("cell", [0, 1, 2, 3, WIDTH - 1])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 1e300])
+def test_a_damaged_cell_costs_its_own_row_at_most(ring, path, cell, value):
+    for seq in range(1, 4):
+        ring.write(seq, SHAPE, numbers(seq))
+    data = bytearray(journal_paths(path)[-1].read_bytes())
+    at = HEAD + (2 * WIDTH + cell) * 8
+    data[at : at + 8] = struct.pack("=d", value)
+    assert {1, 3} <= set(dict(rows(bytes(data)))) <= {1, 2, 3}
 
 
 def test_the_journal_reads_both_ways_in_order(path, monkeypatch):

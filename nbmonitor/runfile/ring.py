@@ -129,19 +129,30 @@ def rows(data: bytes) -> Iterator[tuple[int, tuple[Any, ...]]]:
     forms = [(shape, whole) for shape, whole, _ in _forms(data[:HEAD])]
     cells = memoryview(data[HEAD : HEAD + (len(data) - HEAD) // _CELL * _CELL]).cast("d")
     for at in range(0, len(cells) - WIDTH + 1, WIDTH):
-        seq, form = int(cells[at]), int(cells[at + 1])
-        if seq <= 0 or not 0 <= form < len(forms):
+        try:
+            row = _row(cells[at : at + WIDTH], forms)
+        except (ValueError, OverflowError, IndexError):  # damaged: no number, or of no form
             continue
-        shape, whole = forms[form]
-        end = at + _BEFORE + len(whole)
-        if cells[end] != seq:  # torn
-            continue
-        bits = int(cells[at + 2])
-        numbers = [
-            None if bits >> place & 1 else _number(cells[at + _BEFORE + place], whole=is_whole)
-            for place, is_whole in enumerate(whole)
-        ]
-        yield seq, _payload(shape, numbers)
+        if row is not None:
+            yield row
+
+
+def _row(
+    cells: memoryview[Any], forms: list[tuple[Shape, list[bool]]]
+) -> tuple[int, tuple[Any, ...]] | None:
+    """Read one row of `WIDTH` cells; None if it is empty or torn."""
+    seq, form = int(cells[0]), int(cells[1])
+    if seq <= 0 or form < 0:
+        return None
+    shape, whole = forms[form]
+    if cells[_BEFORE + len(whole)] != seq:  # torn
+        return None
+    bits = int(cells[2])
+    numbers = [
+        None if bits >> place & 1 else _number(cells[_BEFORE + place], whole=is_whole)
+        for place, is_whole in enumerate(whole)
+    ]
+    return seq, _payload(shape, numbers)
 
 
 def _forms(head: bytes) -> Iterator[tuple[Shape, list[bool], int]]:
