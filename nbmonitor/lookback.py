@@ -46,15 +46,16 @@ class Track:
         self._table: Numbers = np.empty((3, 2 * keep))
         self._count = 0
 
-    def add(self, row: tuple[int, float, float]) -> None:
-        """Take a row: step, value, time."""
-        self.last = row
-        self.rows += 1
-        self._pending.append(row)
+    def extend(self, rows: list[tuple[int, float, float]]) -> None:
+        """Take rows, one at least: step, value, time."""
+        self.last = rows[-1]
+        self.rows += len(rows)
+        self._pending += rows
         if len(self._pending) >= self._keep:
             self._file()
 
     def _file(self) -> None:
+        del self._pending[: -self._keep]
         fresh = len(self._pending)
         table = self._table
         if self._count + fresh > table.shape[1]:

@@ -54,14 +54,14 @@ def stretches(column: Column, series: int, start: int, budget: int) -> list[Rows
     if start >= column.rows:
         return []
     x, values = column.exact(start)
+    if len(x) == column.rows - start and len(x) * POINT_BYTES <= budget:
+        return [Rows(series, start, x, values)]
     first_exact = max(start, column.folded)
     old: list[Buckets] = []
     offset = first_exact
     if column.summary is not None and start < column.folded:
         offset, part = _summary_from(column.summary, start)
         old.append(part)
-    if not old and len(x) * POINT_BYTES <= budget:
-        return [Rows(series, start, x, values)]
     allowed = max(_LEAST_BUCKETS, (budget - RECENT * POINT_BYTES) // BUCKET_BYTES)
     if len(x) > RECENT and (len(x) * POINT_BYTES > budget or old):
         cut = len(x) - RECENT

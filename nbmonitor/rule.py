@@ -28,7 +28,7 @@ is not raised again for `rest` steps, twice as long each time.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -106,6 +106,24 @@ class Rule:
         """Say what is wrong now, as `finding`s; nothing when all is well."""
         del seen
         return ()
+
+    def skips(self, seen: Lookback, values: Mapping[str, Sequence[float]], start: int) -> int:
+        """Say at how many of the rows to come a look would find, and remember, nothing.
+
+        Asked of a rule with `every = 1` while nothing is open: to look at each row costs more
+        than all that it finds.
+
+        Parameters
+        ----------
+        seen
+            What came before them.
+        values
+            By key, what the next rows hold of the series that somebody looks at.
+        start
+            The place of the next row there.
+        """
+        del seen, values, start
+        return 0
 
     def finding(
         self,

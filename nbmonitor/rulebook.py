@@ -26,6 +26,7 @@ PANEL = Panel(
     options={"empty": "nothing found so far: what the rules watch is in docs/rules.md"},
 )  # fmt: skip
 _PLANS = 512
+_NEVER = 2**62
 
 
 @dataclass(slots=True)
@@ -52,6 +53,12 @@ class _Desk:
     standing: dict[str, _Standing] = field(default_factory=dict)
     rest_until: dict[str, int] = field(default_factory=dict)
     rests: dict[str, int] = field(default_factory=dict)
+
+    def room(self, seen: Lookback, columns: Mapping[str, Sequence[float]], at: int) -> int:
+        """At which of the rows that come next it has to look, 1 being the next one."""
+        if self.every == 1 and self.rule is not None and not self.standing:
+            return 1 + max(0, self.rule.skips(seen, columns, at))
+        return max(1, self.every - self.fresh)
 
 
 @dataclass(slots=True)
@@ -94,6 +101,7 @@ class Rulebook:
         self._phases = Phases()
         self._desks: list[_Desk] = []
         self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._interest: dict[str, tuple[Track | None, list[_Desk]]] = {}
         self._seen = Lookback()
         self._begun: tuple[int, float | None] | None = None
 
@@ -109,19 +117,39 @@ class Rulebook:
             self._begin()
             seen = self._seen
         seen.status, seen.config, seen.total_steps = run.status, run.config, run.total_steps
-        plans = self._plans
-        for step, values, time in rows:
-            keys = tuple(values)
-            plan = plans.get(keys) or self._plan(keys)
-            seen.step = max(seen.step, step)
-            seen.time = time
+        at = 0
+        while at < len(rows):
+            keys = tuple(rows[at][1])
+            end = at + 1
+            while end < len(rows) and tuple(rows[end][1]) == keys:
+                end += 1
+            self._take(keys, rows[at:end])
+            at = end
+
+    def _take(self, keys: tuple[str, ...], rows: Sequence[Row]) -> None:
+        """Take rows of one set of keys; what rules see is the same as row by row."""
+        plan = self._plans.get(keys) or self._plan(keys)
+        steps, values, times = zip(*rows, strict=True)
+        columns = {key: [row[key] for row in values] for key, _ in plan.tracks}
+        at = 0
+        while at < len(rows):
+            # Together as far as nobody looks between.
+            calls = [
+                (desk, self._guarded(desk, desk.room, self._seen, columns, at) or _NEVER)
+                for desk in plan.desks
+            ]
+            end = min(len(rows), at + min((room for _, room in calls), default=len(rows)))
+            self._seen.step = max(self._seen.step, *steps[at:end])
+            self._seen.time = times[end - 1]
             for key, track in plan.tracks:
-                track.add((step, values[key], time))
-            for desk in plan.desks:
-                desk.fresh += 1
-                if desk.fresh >= desk.every:
+                part = zip(steps[at:end], columns[key][at:end], times[at:end], strict=True)
+                track.extend([*part])
+            for desk, room in calls:
+                desk.fresh += end - at
+                if at + room <= end:
                     desk.fresh = 0
                     desk.look(desk)
+            at = end
 
     # ------------------------------------------------------------------ a run's begin
 
@@ -130,6 +158,7 @@ class Rulebook:
         run = self._run
         self._begun = (run.generation, run.started)
         self._plans.clear()
+        self._interest.clear()
         self._seen = Lookback(config=run.config, meta=self._meta)
         phases = self._phases
         self._desks = [
@@ -166,18 +195,24 @@ class Rulebook:
     def _plan(self, keys: tuple[str, ...]) -> _Plan:
         if len(self._plans) >= _PLANS:
             self._plans.clear()
-        tracks = self._seen.tracks
         plan = _Plan([], [])
         for key in keys:
-            woken = [d for d in self._desks if any(fits(key, p) for p in d.keys)]
-            read = [*woken, *(d for d in self._desks if any(fits(key, p) for p in d.also))]
-            if read:
-                if key not in tracks:
-                    tracks[key] = Track(max(desk.keep for desk in read))
-                plan.tracks.append((key, tracks[key]))
+            track, woken = self._interest.get(key) or self._find_interest(key)
+            if track is not None:
+                plan.tracks.append((key, track))
             plan.desks += [desk for desk in woken if desk not in plan.desks]
         self._plans[keys] = plan
         return plan
+
+    def _find_interest(self, key: str) -> tuple[Track | None, list[_Desk]]:
+        """Tell who is woken by rows of a series, and where they are kept if anyone reads them."""
+        woken = [d for d in self._desks if any(fits(key, p) for p in d.keys)]
+        read = [*woken, *(d for d in self._desks if any(fits(key, p) for p in d.also))]
+        tracks = self._seen.tracks
+        if read and key not in tracks:
+            tracks[key] = Track(max(desk.keep for desk in read))
+        self._interest[key] = found = (tracks[key] if read else None, woken)
+        return found
 
     # ------------------------------------------------------------------ looks
 
@@ -187,7 +222,8 @@ class Rulebook:
         except Exception as error:  # noqa: BLE001 - as the engine's guard: one rule ends no other
             self._desks = [other for other in self._desks if other is not desk]
             self._plans.clear()
-            desk.every = 2**62  # also in the plan that is being worked through
+            self._interest.clear()
+            desk.every = _NEVER  # also in the plan that is being worked through
             reason = f"{type(error).__name__}: {error}"
             data = {
                 "message": f"rule {desk.name!r} raised and is off for this run: {reason}",

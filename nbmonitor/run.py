@@ -143,17 +143,23 @@ class Run(Reeled, Exports, Recorded, Summarised):
 
     def _extend_alike(self, rows: Sequence[Row]) -> bool:
         """Add rows of the same keys, column by column."""
+        keys = list(rows[0][1])
         steps = np.array([row[0] for row in rows], np.float64)
+        table = np.array([[row[1][key] for row in rows] for key in keys], np.float64)
+        table = table.reshape(len(keys), len(rows))
         self.step = max(self.step, int(steps.max()))
-        sealed = False
-        for key in rows[0][1]:
+        sealed, rising = False, len(rows) == 1 or bool((steps[1:] >= steps[:-1]).all())
+        odd = not np.isfinite(table).all()
+        for key, values in zip(keys, table, strict=True):
             column = self._column(key)
-            values = np.array([row[1][key] for row in rows], np.float64)
+            last = column.last_x
             # A page's x axis has one direction: a late row of an earlier step is put at
             # the newest step of its series.
-            x = np.maximum.accumulate(np.maximum(steps, column.last_x or 0.0))
+            x = steps
+            if not rising or (last is not None and last > steps[0]):
+                x = np.maximum.accumulate(np.maximum(steps, last or 0.0))
             sealed |= column.extend(x, values)
-            for at in np.flatnonzero(~np.isfinite(values)).tolist():
+            for at in np.flatnonzero(~np.isfinite(values)).tolist() if odd else ():
                 self._note_nonfinite(key, int(x[at]), float(values[at]), rows[at][2])
         return sealed
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
-from curves import Training, alerts, watched
+from curves import Fault, Training, alerts, watched
 from tiny import VOCAB, tiny_model, tiny_trainer
 
-from nbmonitor import TrainingMonitor
+from nbmonitor import Rule, TrainingMonitor
+from nbmonitor.rules import discover
 
 # peft 0.21 uses a name that transformers 5 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -56,14 +58,36 @@ def test_thirty_healthy_runs_raise_one_warning_at_most():
     assert len(told) <= 1, told
 
 
-def test_the_same_rows_in_other_bundles_tell_the_same():
-    """What is found doesn't depend on when rows are settled."""
-    first, _ = watched(healthy(7), bundle=1)
-    second, _ = watched(healthy(7), bundle=400)
-    assert [(e["kind"], e["data"]) for e in first.events() if e["kind"] in {"alert", "phase"}] == [
-        (e["kind"], e["data"]) for e in second.events() if e["kind"] in {"alert", "phase"}
-    ]
-    assert first.events("phase")
+def ill(step: int, values: dict[str, float]) -> None:
+    """Spikes, single and in groups, a norm that overflows, a loss that is none, a long pause."""
+    if "train/loss" in values:
+        values["train/loss"] *= 3 if step % 97 == 0 or 500 < step < 506 else 1
+        values["train/loss"] = math.nan if 700 < step < 703 else values["train/loss"]
+        values["train/grad_norm"] = math.inf if step == 650 else values["train/grad_norm"]
+        values["train/step_time"] += 400.0 if step == 850 else 0.0
+
+
+def told(fault: Fault | None, bundle: int) -> list[Any]:
+    training = healthy(7) if fault is None else Training(steps=1000, evals=50)
+    run, _ = watched(training, fault, bundle=bundle)
+    assert not run.events("probe_error")
+    events = [e for e in run.events() if e["kind"] in {"alert", "phase"}]
+    return [(e["kind"], e["step"], e["data"]) for e in events]
+
+
+@pytest.mark.parametrize("fault", [None, ill])
+def test_the_same_rows_in_other_bundles_tell_the_same(fault, monkeypatch):
+    """What is found depends neither on when rows are settled nor on what is skipped."""
+    first = told(fault, 1)
+    assert {kind for kind, _, _ in first} == ({"phase"} if fault is None else {"alert", "phase"})
+    assert told(fault, 13) == first
+    assert told(fault, 400) == first
+    for rule in discover():
+        monkeypatch.setattr(type(rule), "skips", Rule.skips)
+    assert told(fault, 400) == first
+    if fault is not None:
+        found = {data["id"] for kind, _, data in first if kind == "alert"}
+        assert found >= {"loss_spike", "nonfinite_loss", "nonfinite_gradient", "stalled"}
 
 
 # ---------------------------------------------------------------------- real trainings

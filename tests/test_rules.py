@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import transformers
 from curves import STARTED, Training, alerts, watched
 from tiny import tiny_trainer
 
@@ -133,7 +134,7 @@ def test_a_line_with_noise_is_seldom_broken():
 def test_a_track_keeps_its_last_rows():
     track = Track(keep=16)
     for step in range(1, 101):
-        track.add((step, step / 2, STARTED + step))
+        track.extend([(step, step / 2, STARTED + step)])
         kept = track.tail(5)
         assert kept[0].tolist() == list(range(max(1, step - 4), step + 1))
     assert track.rows == 100
@@ -145,7 +146,7 @@ def test_a_track_keeps_its_last_rows():
 def test_a_track_takes_many_rows_between_two_looks():
     track = Track()
     for step in range(5 * KEEP + 3):
-        track.add((step, 1.0, 0.0))
+        track.extend([(step, 1.0, 0.0)])
     assert track.tail(KEEP)[0].tolist() == list(range(4 * KEEP + 3, 5 * KEEP + 3))
 
 
@@ -166,7 +167,7 @@ def test_patterns(key, pattern, fit):
 def test_values_that_are_no_numbers_are_left_out():
     seen = Lookback(tracks={"a": Track()})
     for step, value in enumerate([1.0, math.nan, math.inf, 2.0]):
-        seen.tracks["a"].add((step, value, 0.0))
+        seen.tracks["a"].extend([(step, value, 0.0)])
     assert seen.finite("a")[1].tolist() == [1.0, 2.0]
     assert seen.tail("a").shape == (3, 4)
     assert seen.last("b") is None
@@ -343,10 +344,32 @@ def test_a_users_rule_and_the_panel_in_a_real_training(tmp_path):
     monitor.close()
 
 
+def test_a_rule_that_raises_where_it_skips_is_off_and_the_others_go_on():
+    class Hasty(Rule):
+        """Fails before it has looked."""
+
+        name = "hasty"
+        keys = ("train/loss",)
+        every = 1
+
+        def skips(self, seen: Lookback, values: Any, start: int) -> int:
+            raise ZeroDivisionError
+
+    def fault(step: int, values: dict[str, float]) -> None:
+        if step == 300 and "train/loss" in values:
+            values["train/loss"] += 3
+
+    run, _ = watched(Training(), fault, rules=[Hasty()])
+    (error,) = run.events("probe_error")
+    assert "'hasty' raised and is off" in error["data"]["message"]
+    assert [a["id"] for a in alerts(run)] == ["loss_spike"]
+
+
 def test_rules_never_look_on_the_training_thread(tmp_path):
     import threading
 
-    threads: set[str] = set()
+    threads: dict[int, str] = {}
+    looked = threading.Event()
 
     class Where(Rule):
         """Notes the thread."""
@@ -356,16 +379,26 @@ def test_rules_never_look_on_the_training_thread(tmp_path):
         every = 1
 
         def look(self, seen: Lookback) -> tuple[Finding, ...]:
-            if seen.step < 30:  # what is left at the end is settled by whoever ends the run
-                threads.add(threading.current_thread().name)
+            threads[seen.step] = threading.current_thread().name
+            if seen.step >= 10:
+                looked.set()
             return ()
 
-    trainer = tiny_trainer(tmp_path, max_steps=150)
+    class Wait(transformers.TrainerCallback):
+        """Holds the training, which so can't be who looks."""
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == 20:
+                assert looked.wait(30)
+
+    trainer = tiny_trainer(tmp_path, max_steps=25)
     monitor = TrainingMonitor(trainer, run_dir=False, rules=[Where()])
+    trainer.add_callback(Wait())
     trainer.train()
     monitor.close()
-    assert threads
-    assert threading.main_thread().name not in threads
+    # What is left at the end is settled by whoever ends the run.
+    assert threading.main_thread().name not in {threads[step] for step in threads if step <= 10}
+    assert min(threads) <= 10
 
 
 def test_a_spike_is_found_where_losses_are_negative():

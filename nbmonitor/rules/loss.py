@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -58,6 +58,11 @@ class Spike(Rule):
         if track.rows >= self._due:
             self._due = track.rows + self.refresh
             self._set_limit(seen.finite(KEY, self.window)[1])
+
+    def skips(self, seen: Lookback, values: Mapping[str, Sequence[float]], start: int) -> int:
+        """Skip to the first value above the limit, or to where the limit is made anew."""
+        far = (n for n, value in enumerate(values[KEY][start:]) if value > self._limit)
+        return min(next(far, self.refresh), max(0, self._due - seen.rows(KEY) - 1))
 
     def _set_limit(self, values: Numbers) -> None:
         if len(values) < self.needed:

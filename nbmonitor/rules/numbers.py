@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from nbmonitor.rule import Finding, Rule
 _WINDOW = 20
 # fp16 looks for its loss scale by steps that overflow and are skipped: a few in a row are normal.
 _SCALING = 10
+_MANY = 1 << 30
 
 _LOSSES = ("train/loss", "eval/loss", "fixed_eval/cross_entropy")
 _IDS = {
@@ -51,6 +52,16 @@ class NonFinite(Rule):
                 yield from self._tell(seen, key)
                 if key == "train/loss" and "nonfinite_gradient" not in self.opened:
                     return  # its gradients are no news
+
+    def skips(self, seen: Lookback, values: Mapping[str, Sequence[float]], start: int) -> int:
+        """Skip to the first value that is none."""
+        del seen
+        good = [
+            next((n for n, value in enumerate(column[start:]) if not math.isfinite(value)), _MANY)
+            for key in self.keys
+            if (column := values.get(key)) is not None
+        ]
+        return min(good, default=0)
 
     def _tell(self, seen: Lookback, key: str) -> Iterator[Finding]:
         rows = seen.tail(key, _WINDOW)

@@ -11,6 +11,7 @@ from nbmonitor.lookback import Lookback
 from nbmonitor.rule import Finding, Rule
 
 TOKENS, SAMPLES, STEP = "tokens/per_second", "train/samples_per_second", "train/step_time"
+_EVALUATED = ("eval/loss", "eval/runtime")
 
 
 class ThroughputDrop(Rule):
@@ -79,8 +80,8 @@ class Stalled(Rule):
     """No step ends, for far longer than any took. Told by the clock of the host's readings."""
 
     name = "stalled"
-    keys = ("host/cpu", "host/memory_used", "train/loss", STEP)
-    also = ("eval/loss", "eval/runtime")
+    keys = ("host/cpu", "host/memory_used")
+    also = ("train/loss", STEP, *_EVALUATED)
     every = 1
     calm = 1
     rest = 0
@@ -104,10 +105,7 @@ class Stalled(Rule):
             return
         waited = seen.time - self._since
         if seen.step > self._step:
-            self._pause = max(self._pause, waited)
-            self._total += waited
-            self._steps += seen.step - self._step
-            self._since, self._step = seen.time, seen.step
+            self._go_on(seen, self._since)
             return
         if waited < self.least or seen.status != "running":
             return
@@ -132,10 +130,26 @@ class Stalled(Rule):
                 value=waited,
             )
 
+    def _go_on(self, seen: Lookback, since: float) -> None:
+        """Learn from the steps since the last look how long one takes, and the longest of all."""
+        key = max((STEP, "train/loss"), key=seen.rows)
+        times = seen.tail(key)[2]
+        fresh = times[times > since]
+        if not len(fresh):
+            fresh = np.array([seen.time])
+        pauses = np.diff(fresh, prepend=since)
+        # Of what is no longer looked back on, only the whole is known.
+        lost = len(fresh) == len(times) < seen.rows(key)
+        known = pauses[1:] if lost and len(fresh) > 1 else pauses
+        self._pause = max(self._pause, float(known.max()))
+        self._total += float(pauses.sum())
+        self._steps += seen.step - self._step
+        self._since, self._step = float(fresh[-1]), seen.step
+
     def _may_evaluate(self, seen: Lookback) -> bool:
         """Whether evaluations are planned, and how long one takes is not known yet."""
         planned = str(seen.config.get("eval_strategy", "no")) != "no"
-        return planned and not any(seen.rows(key) for key in self.also)
+        return planned and not any(map(seen.rows, _EVALUATED))
 
 
 RULES = (Stalled, ThroughputDrop)

@@ -19,6 +19,7 @@ from typing import Any
 import kernels
 import nbformat
 from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import TimeoutError as Late
 
 from nbmonitor import wire
 
@@ -208,15 +209,21 @@ class Notebook:
             self.page.reload()
         else:
             self.page.goto(url)
-        self.page.wait_for_function(
-            """(path) => {
-                const book = window.jupyterapp?.shell?.currentWidget;
-                return book?.context?.path === path && book.context.isReady
-                    && book.content?.widgets?.length > 0;
-            }""",
-            arg=f"{self.name}.ipynb",
-            timeout=_STARTED,
-        )
+        try:
+            self.page.wait_for_function(
+                """(path) => {
+                    const book = window.jupyterapp?.shell?.currentWidget;
+                    return book?.context?.path === path && book.context.isReady
+                        && book.content?.widgets?.length > 0;
+                }""",
+                arg=f"{self.name}.ipynb",
+                timeout=_STARTED,
+            )
+        except Late as error:
+            picture = self.server.files.parent / "not-opened.png"
+            self.page.screenshot(path=picture)
+            msg = f"{url} did not open: {self.told()}; errors: {self.errors}; see {picture}"
+            raise AssertionError(msg) from error
 
     def ready(self) -> None:
         """Wait until the kernel is idle."""

@@ -21,6 +21,8 @@ from nbmonitor import TrainingMonitor
 
 directory, progress = sys.argv[1:]
 done = Progress(Path(progress))
+# The Trainer logs a step after the step's end: what a peer could know is told apart.
+logged = Progress(Path(directory) / "logged")
 
 
 class Rows(transformers.TrainerCallback):
@@ -40,6 +42,10 @@ class Count(transformers.TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Say so."""
         done.note(state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Comes after the peers too."""
+        logged.note(state.global_step)
 
 
 trainer = tiny.tiny_trainer(Path(directory) / "out", max_steps=1_000_000, logging_steps=1)
