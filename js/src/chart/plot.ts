@@ -176,9 +176,10 @@ export class Plot {
     const [x0, x1] = this.#view;
     // Only under the pointer itself: every chart has the crosshair, one box says enough.
     const inside = this.#hovering && plot !== null && x !== null && x >= x0 && x <= x1;
-    const reach = plot ? (REACH * (x1 - x0)) / Math.max(1, plot.over.clientWidth) : 0;
     const { events } = this.#ctx.live.store;
-    const near = inside ? nearby(events, this.#ctx.palette(), x, reach) : null;
+    // To ask for a width makes the browser lay out the page: not unless somebody points.
+    const reach = () => (REACH * (x1 - x0)) / Math.max(1, plot?.over.clientWidth ?? 0);
+    const near = inside ? nearby(events, this.#ctx.palette(), x, reach()) : null;
     if (!near && !this.#tip) return;
     this.#tip ??= makeTip(this.#el);
     const at = near && plot ? plot.over.offsetLeft + plot.valToPos(near.step, "x") : 0;
