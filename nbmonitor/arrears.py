@@ -33,12 +33,15 @@ class Arrears:
         # Versions by step, by reel.
         self._sent: dict[str, dict[int, int]] = {}
         self._taken: list[tuple[str, int, int]] = []
+        # With all up to this version sent, there is nothing to look for; and what it is about to be.
+        self._upto = self._newest = -1
 
     def forget(self, had: Mapping[str, Iterable[int]] | None = None) -> None:
         """Begin anew with a page that has these steps of each reel."""
         held = {key: [int(step) for step in steps] for key, steps in (had or {}).items()}
         self._sent = self._run.frame_versions(held)
         self._taken = []
+        self._upto = self._newest = -1
 
     def take(self, room: int = FLUSH_BYTES) -> list[Tensor]:
         """Choose about `room` bytes of frames, one at least; `sent` is told once they are.
@@ -49,6 +52,10 @@ class Arrears:
         out: list[Tensor] = []
         used = 0
         self.left, self._taken = False, []
+        newest = self._run.reel_version
+        if newest == self._upto:
+            self._newest = newest
+            return []
         for key, version, tensor, frame in self._ordered():
             if out and used + frame.nbytes > room:
                 self.left = True
@@ -56,13 +63,14 @@ class Arrears:
             used += frame.nbytes
             out.append(tensor)
             self._taken.append((key, frame.step, version))
+        self._newest = -1 if self.left else newest
         return out
 
     def sent(self) -> None:
         """Hear that what was taken is on its way."""
         for key, step, version in self._taken:
             self._sent.setdefault(key, {})[step] = version
-        self._taken = []
+        self._taken, self._upto = [], self._newest
 
     def _ordered(self) -> list[tuple[str, int, Tensor, Frame]]:
         lacking = self._run.frames_lacking(self._sent)

@@ -93,6 +93,12 @@ class Reeled:
         with self._lock:
             return self._reels.keys
 
+    @property
+    def reel_version(self) -> int:
+        """Grows with each value that a reel gets; goes down where all are forgotten."""
+        with self._lock:
+            return self._reels.version
+
     def reel_steps(self, key: str) -> list[int]:
         """Steps of a reel, ascending, in memory or in the run file; [] if there is no such reel."""
         with self._lock:

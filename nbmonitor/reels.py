@@ -22,6 +22,8 @@ from nbmonitor.record import Tensor
 MEMORY = 96 * 2**20
 # Part of the memory that is filled again after thinning, so that it is rarely done.
 _AFTER = 7 / 8
+# What a value takes beside its array, in bytes: its meta, and what keeps it.
+_BESIDE = 1024
 # The newest of each reel stay: they may be on their way to a file or a page.
 _RECENT = 32
 
@@ -38,7 +40,7 @@ class Film(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What is known of one value of a reel: its step, its bytes, and the step it stands on."""
+    """What is known of one value of a reel: its step, what it takes, and the step it stands on."""
 
     step: int
     nbytes: int
@@ -71,7 +73,7 @@ class Reels:
     Parameters
     ----------
     memory
-        Bytes that their arrays may take together.
+        Bytes that they may take together.
     """
 
     def __init__(self, memory: int = MEMORY) -> None:
@@ -88,8 +90,13 @@ class Reels:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that they take."""
+        """Bytes that they take, about: arrays, and what comes with each."""
         return sum(self._bytes.values())
+
+    @property
+    def version(self) -> int:
+        """Version of the newest value that was put; -1 while there is none."""
+        return max(self._latest.values(), default=-1)
 
     def put(self, version: int, tensor: Tensor) -> None:
         """Take a value; one of the same key and step is replaced."""
@@ -101,8 +108,9 @@ class Reels:
             insort(steps, step)
         else:
             self._bytes[key] -= old[2].nbytes
-        frames[step] = version, tensor, Frame(step, array.nbytes, base_of(tensor))
-        self._bytes[key] += array.nbytes
+        frame = Frame(step, array.nbytes + _BESIDE, base_of(tensor))
+        frames[step] = version, tensor, frame
+        self._bytes[key] += frame.nbytes
         self._latest[key] = version
         if self.nbytes > self._memory:
             self._thin()

@@ -324,9 +324,9 @@ class Run(Reeled, Exports, Recorded, Summarised):
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the series take."""
+        """Bytes that series and reels take, about."""
         with self._lock:
-            return sum(c.nbytes for c in self._columns)
+            return sum(c.nbytes for c in self._columns) + self._reels.nbytes
 
     def series_since(self, count: int) -> list[wire.SeriesSpec]:
         """Specs of the series with an id of `count` or more."""

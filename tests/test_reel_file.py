@@ -71,8 +71,8 @@ def test_of_what_is_derived_the_file_keeps_the_latest(recorded) -> None:
 
 def test_memory_thins_and_the_file_has_the_rest(recorded) -> None:
     run = recorded.run
-    run.reel_memory = 10_000
-    run._reels._memory = 10_000
+    run.reel_memory = 100_000
+    run._reels._memory = 100_000
     for start in range(0, 500, 10):
         chain(run, range(start, start + 10))
         recorded.steps(start + 1, start + 1)
@@ -84,11 +84,11 @@ def test_memory_thins_and_the_file_has_the_rest(recorded) -> None:
     # The file has not heard of it yet.
     assert max(run.reel_steps(KEY)) <= 100
     opened = Run()
-    opened.reel_memory = 10_000
+    opened.reel_memory = 100_000
     opened._clear_tensors()
     recorded.recorder.fold()
     reader.load(opened, recorded.path)
-    assert opened._reels.nbytes <= 10_000
+    assert opened._reels.nbytes <= 100_000
     assert opened.reel_steps(KEY) == list(range(101))
 
 

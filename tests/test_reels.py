@@ -121,20 +121,20 @@ def test_another_run_begins_without_reels() -> None:
 
 
 def test_memory_is_bounded_and_what_others_stand_on_stays() -> None:
-    reels = Reels(memory=20_000)
+    reels = Reels(memory=200_000)
     key = None
     for version, step in enumerate(range(1, 1000), 1):
         key = step if version % 5 == 1 else key
         base = None if key == step else key
         meta = {"reel": True, "base": base}
         reels.put(version, (KEY, step, np.zeros(100, np.uint8), meta))
-        assert reels.nbytes <= 20_000
+        assert reels.nbytes <= 200_000
         assert reels.steps(KEY)[-1] == step
     steps = reels.steps(KEY)
     frames = reels.frames()[KEY]
     assert {f.base for f in frames if f.base is not None} <= set(steps)
     assert (steps[0], steps[-1]) == (1, 999)
-    assert reels.nbytes == sum(f.nbytes for f in frames) > 10_000
+    assert reels.nbytes == sum(f.nbytes for f in frames) > 100_000
     # Even in the square root of the step: every fifth of the run has its part.
     roots = np.histogram(np.sqrt(steps), bins=5, range=(0, np.sqrt(1000)))[0]
     assert roots.min() > len(steps) / 20
@@ -200,6 +200,33 @@ def test_a_page_gets_each_value_once_the_newest_first_and_none_before_its_base()
     put(run, 101, base=96)
     drain(feed)
     assert page.order[100:] == [(KEY, 101)]
+
+
+def test_nothing_is_looked_through_while_nothing_is_new(monkeypatch) -> None:
+    """A run of hours has tens of thousands of frames, and ten flushes a second."""
+    run, page = Run(), Page()
+    looks: list[int] = []
+    real = run.frames_lacking
+    monkeypatch.setattr(run, "frames_lacking", lambda had: looks.append(1) or real(had))
+    chain(run, range(1, 101))
+    feed = Feed(run, page)
+    drain(feed)
+    looks.clear()
+    drain(feed)
+    assert looks == []
+    # As many in another run are no reason to think that they were sent.
+    run.restart()
+    chain(run, range(1, 101))
+    drain(feed)
+    assert len(page.order) == 200
+    # What could not be sent is still owed.
+    page.broken = True
+    put(run, 101)
+    with pytest.raises(BrokenPipeError):
+        drain(feed)
+    page.broken = False
+    drain(feed)
+    assert page.order[200:] == [(KEY, 101)]
 
 
 def test_one_flush_has_a_bound_and_what_is_new_overtakes() -> None:

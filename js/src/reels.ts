@@ -5,9 +5,11 @@
 
 import type { Tensor } from "./tensor";
 
-/** Bytes that one reel may take as it arrived, compressed: a thousand large snapshots. */
+/** Bytes that one reel may take, its frames as they arrived, compressed: a thousand large snapshots. */
 export const REEL_BYTES = 96 * 2 ** 20;
-/** Part of that which is left after thinning, so that it is rarely done. */
+/** What a frame takes beside its data, about. */
+const BESIDE = 1024;
+/** Part of `REEL_BYTES` that is left after thinning, so that it is rarely done. */
 const AFTER = 0.8;
 /** Newest frames that are never thinned. */
 const RECENT = 32;
@@ -39,8 +41,13 @@ export class Reel {
     return this.#version;
   }
 
+  /** Of all data; what comes with it is beside that. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get #taken(): number {
+    return this.#bytes + BESIDE * this.#frames.size;
   }
 
   /** Steps that there are frames of, in order. */
@@ -65,7 +72,7 @@ export class Reel {
     this.#bytes += tensor.data.byteLength;
     this.#steps = null;
     this.#version++;
-    if (this.#bytes > this.#limit) this.#thin();
+    if (this.#taken > this.#limit) this.#thin();
   }
 
   /** Frames that tell the run in about `budget` bytes: the newest, the first, then those between. */
@@ -112,13 +119,13 @@ export class Reel {
         .sort((a, b) => a.gap - b.gap || a.i - b.i);
       const gone = new Set<number>();
       for (const { step, i } of free) {
-        if (this.#bytes <= AFTER * this.#limit) break;
+        if (this.#taken <= AFTER * this.#limit) break;
         // Its neighbours' gaps are known again in the next round.
         if (gone.has(i - 1) || gone.has(i + 1)) continue;
         gone.add(i);
         this.#remove(step);
       }
-      if (gone.size === 0 || this.#bytes <= AFTER * this.#limit) break;
+      if (gone.size === 0 || this.#taken <= AFTER * this.#limit) break;
     }
     this.#version++;
   }

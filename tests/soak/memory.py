@@ -10,6 +10,7 @@ MB = 2**20
 # MB that a process may gain over the last two thirds: what a leak of half a MB a minute takes in
 # the twenty minutes that this is in full, and the noise of a short form.
 LIMIT = 10.0
+WINDOWS = 20
 
 
 @dataclass
@@ -33,11 +34,18 @@ class Memory:
 
     @property
     def growth(self) -> float:
-        """MB gained over the last two thirds, along the straight line that fits them best."""
+        """MB gained over the last two thirds, along the straight line that fits best what stays.
+
+        A page that comes is sent everything, and that takes memory for seconds: what stays is the
+        least in each of `WINDOWS` parts of the time.
+        """
         at, sizes = np.array(self.seconds), np.array(self.sizes)
         late = at >= at[-1] / 3
-        slope = np.polyfit(at[late], sizes[late], 1)[0]
-        return float(slope * (at[late][-1] - at[late][0]))
+        at, sizes = at[late], sizes[late]
+        parts = [p for p in np.array_split(np.arange(len(at)), WINDOWS) if len(p)]
+        least = [part[sizes[part].argmin()] for part in parts]
+        slope = np.polyfit(at[least], sizes[least], 1)[0]
+        return float(slope * (at[-1] - at[0]))
 
     def row(self) -> str:
         """Format as a line of a Markdown table."""
