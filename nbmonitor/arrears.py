@@ -33,7 +33,7 @@ class Arrears:
         # Versions by step, by reel.
         self._sent: dict[str, dict[int, int]] = {}
         self._taken: list[tuple[str, int, int]] = []
-        # With all up to this version sent, there is nothing to look for; and what it is about to be.
+        # All up to this version has been sent, and will have been once `sent` is told.
         self._upto = self._newest = -1
 
     def forget(self, had: Mapping[str, Iterable[int]] | None = None) -> None:
