@@ -31,15 +31,18 @@ def probe_of(monitor) -> Parameters:
 def patient(monitor):
     """Let the training wait for each snapshot, so that none is left out on a busy machine."""
     probe = probe_of(monitor)
-    take = probe._take
 
-    def patiently(*args, **options):
-        until = time.monotonic() + 30
-        while not probe._worker.free and not probe._worker.failure and time.monotonic() < until:
-            time.sleep(0.001)
-        take(*args, **options)
+    def patiently(decide):
+        def waiting(*args, **options):
+            until = time.monotonic() + 30
+            while not probe._worker.idle and not probe._worker.failure and time.monotonic() < until:
+                time.sleep(0.001)
+            decide(*args, **options)
 
-    probe._take = patiently
+        return waiting
+
+    # Both look at what the one before has cost, which its thread tells when it is done.
+    probe._take, probe.on_mark = patiently(probe._take), patiently(probe.on_mark)
     return monitor
 
 

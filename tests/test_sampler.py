@@ -44,8 +44,9 @@ def test_calls_that_a_slow_one_made_obsolete_are_left_out() -> None:
     sampler.start()
     wait_for(lambda: len(times) > 2)
     sampler.close()
-    assert times[1] - times[0] == pytest.approx(0.3, abs=0.05)
-    assert times[2] - times[1] == pytest.approx(0.1, abs=0.05)
+    # Those due after 0.1 and 0.2 s are not made up for; on a busy machine the others come late.
+    assert times[1] - times[0] > 0.29
+    assert times[2] - times[0] > 0.39
 
 
 def test_an_error_is_logged_once_and_sampling_goes_on(caplog) -> None:

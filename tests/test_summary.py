@@ -87,14 +87,14 @@ def test_the_verdict_is_put_when_its_words_change() -> None:
     judge.attach(engine)
     run.set_status("running")
     engine.log(1, {"train/loss": 4.0})
-    engine.settle()
+    engine.settle(wait=True)
     first = run.tensor("quality/verdict")
     assert first is not None
     assert first[3]["text"].startswith("Training loss 4, from 4.")
     judge.judge()
     assert run.tensor("quality/verdict") is first
     engine.log(2, {"train/loss": 2.0})
-    engine.settle()
+    engine.settle(wait=True)
     second = run.tensor("quality/verdict")
     assert second is not None
     assert (second[1], second[3]["final"]) == (2, False)
@@ -114,7 +114,7 @@ def test_the_evidence_is_not_read_at_every_row() -> None:
     judge.judge = lambda: looks.append(run.step)  # type: ignore[method-assign]
     for n in range(1, 50):
         engine.log(n, {"train/loss": 1.0})
-        engine.settle()
+        engine.settle(wait=True)
     assert looks == [1]
 
 
