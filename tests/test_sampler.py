@@ -29,7 +29,7 @@ def test_it_does_not_drift_with_slow_calls() -> None:
     wait_for(lambda: len(times) > 12)
     sampler.close()
     # The 12th call is due 12 intervals after the first, not 12 * (0.05 + 0.02).
-    assert times[12] - times[0] == pytest.approx(0.6, abs=0.06)
+    assert 0.59 < times[12] - times[0] < 0.75
 
 
 def test_calls_that_a_slow_one_made_obsolete_are_left_out() -> None:
