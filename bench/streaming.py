@@ -1,7 +1,8 @@
 """From a measured value to painted pixels, and the bytes on the way, kernel busy.
 
 A loop of 100 steps a second notes when each step was measured; the page notes when it has
-painted it. Both read the same machine's clock.
+painted it. Both read the same machine's clock. Once with all that is on by default, and once
+without the snapshots of parameters, whose bytes are beside those of the series.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys; sys.path.insert(0, {str(lab.ROOT)!r})
 import json, math, time, torch
 from nbmonitor import TrainingMonitor
 model = torch.nn.Linear(8, 8)
-monitor = TrainingMonitor(autosave=False)
+monitor = TrainingMonitor(autosave=False, parameters=PARAMETERS)
 display(monitor)
 time.sleep(3)
 monitor.watch(model, total_steps={STEPS})
@@ -44,8 +45,22 @@ _LISTEN = """() => {
 
 
 def measure() -> list[Figure]:
-    """Run the loop once and join what kernel and page noted."""
-    with lab.notebook([_CODE]) as book:
+    """Run the loop with and without snapshots."""
+    delays, early, late = _run("None")
+    _, *series = _run("False")
+    count = f"{len(delays)} steps"
+    alone, whole = (f"first half {a:.0f}, second half {b:.0f}" for a, b in (series, (early, late)))
+    return [
+        Figure("measured → painted, p50", delays[len(delays) // 2], "ms", 80, note=count),
+        Figure("measured → painted, p99", delays[int(len(delays) * 0.99)], "ms", 250),
+        Figure("bytes to the browser per step, series", max(series), "B", 150,
+               note=f"{alone}, websocket frames whole; with snapshots {whole}"),
+    ]  # fmt: skip
+
+
+def _run(parameters: str) -> tuple[list[float], float, float]:
+    """Join what kernel and page noted: sorted delays in ms, and bytes a step in each half."""
+    with lab.notebook([_CODE.replace("PARAMETERS", parameters)]) as book:
         book.page.evaluate(_LISTEN)
         book.run(0, wait=False)
         book.wait_step(_WARM, 60)
@@ -65,11 +80,4 @@ def measure() -> list[Figure]:
             at += 1
     delays.sort()
     early = (middle - before) / (at_middle - first)
-    late = (after - middle) / (last - at_middle)
-    count = f"{len(delays)} steps"
-    return [
-        Figure("measured → painted, p50", delays[len(delays) // 2], "ms", 80, note=count),
-        Figure("measured → painted, p99", delays[int(len(delays) * 0.99)], "ms", 250),
-        Figure("bytes to the browser per step", max(early, late), "B", 150,
-               note=f"first half {early:.0f}, second half {late:.0f}, websocket frames whole"),
-    ]  # fmt: skip
+    return delays, early, (after - middle) / (last - at_middle)
