@@ -151,15 +151,8 @@ class Column:
 
     def extend(self, x: Floats, values: Floats) -> bool:
         """Add rows; return whether a chunk was sealed. Cheaper than row by row from a few on."""
-        n, count = self._n, len(x)
-        if n + count <= len(self._tail):
-            self._tail[n : n + count] = values
-            self._tail_x[n : n + count] = x
-            self._n = n + count
-            self.rows += count
-            return False
         sealed, at = False, 0
-        while at < count:
+        while at < len(x):
             n = self._n
             if n == CHUNK:
                 self._seal()
@@ -170,7 +163,7 @@ class Column:
                 self.append(float(x[at]), float(values[at]))
                 at += 1
                 continue
-            take = min(free, count - at)
+            take = min(free, len(x) - at)
             self._tail[n : n + take] = values[at : at + take]
             self._tail_x[n : n + take] = x[at : at + take]
             self._n += take
@@ -268,9 +261,8 @@ class Column:
         """Exact rows from row number `start` (or from the end of the summary), (n,) each."""
         sealed = self.rows - self._n
         if start >= sealed:
-            return self._tail_x[start - sealed : self._n].copy(), self._tail[
-                start - sealed : self._n
-            ].copy()
+            fresh = slice(start - sealed, self._n)
+            return self._tail_x[fresh].copy(), self._tail[fresh].copy()
         skip = max(0, start - self.folded)
         xs, values = [], []
         for chunk in self._chunks:

@@ -146,7 +146,7 @@ def output_layer(model: Any) -> Any:
     get = getattr(model, "get_output_embeddings", None)
     try:
         layer = get() if get is not None else None
-    except (NotImplementedError, AttributeError):
+    except (NotImplementedError, AttributeError):  # transformers' way to say that there is none
         return None
     return layer if hasattr(layer, "register_forward_pre_hook") else None
 

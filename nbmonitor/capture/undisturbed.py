@@ -46,7 +46,7 @@ def device_of(model: Any) -> Any:
     embed = getattr(model, "get_input_embeddings", None)
     try:
         weight = getattr(embed(), "weight", None) if embed is not None else None
-    except (NotImplementedError, AttributeError):
+    except (NotImplementedError, AttributeError):  # transformers' way to say that there is none
         weight = None
     return next(model.parameters()).device if weight is None else weight.device
 
