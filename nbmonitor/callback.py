@@ -148,6 +148,8 @@ class MonitorCallback(TrainerCallback):
         if self._begun:
             # auto_find_batch_size starts over inside one train() call, without an end.
             run.event("note", step, {"message": "training starts over with a smaller batch"})
+            # What waits is of the steps that are void.
+            self._session.engine.settle(wait=True)
             run.rewind(0)
             run.step = 0
         self._begun = True
